@@ -1,0 +1,258 @@
+"""Typed face of the compiled simulator core.
+
+Prices are tick indices, quantities lots, money minor units, times nanoseconds UTC, unless a name says otherwise.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final, final
+
+__version__: Final[str]
+__all__: list[str]
+
+class RustsimError(Exception):
+    """Base of every error that the core raises."""
+
+class SpecError(RustsimError, ValueError):
+    """The description of an exchange is wrong; the message names the key, what was found and what is allowed."""
+
+class TickError(RustsimError, ValueError):
+    """A tick or tape row breaks a rule; the message names file and row."""
+
+class TapeError(RustsimError):
+    """A tape file is damaged, truncated, of another version or cannot be written."""
+
+class LedgerError(RustsimError, ArithmeticError):
+    """An amount does not fit its integer, or an accounting identity broke; the replay stops at that event."""
+
+class ReplayError(RustsimError):
+    """A replay cannot go on (for example a strategy that never stops acting at one instant)."""
+
+@final
+class OrderEvent:
+    """One thing that happened to an own order, as the strategy sees it."""
+
+    @property
+    def kind(self) -> str:
+        """accepted, rejected, filled, cancelled, cancel_rejected, amended, amend_rejected or expired."""
+    @property
+    def order_id(self) -> int: ...
+    @property
+    def exch_ns(self) -> int: ...
+    @property
+    def local_ns(self) -> int: ...
+    @property
+    def side(self) -> int:
+        """0 buy, 1 sell."""
+    @property
+    def price_ticks(self) -> int: ...
+    @property
+    def quantity_lots(self) -> int:
+        """Lots of this fill, lots cancelled or expired, or the total quantity of the order for the other kinds."""
+    @property
+    def leaves_lots(self) -> int: ...
+    @property
+    def is_maker(self) -> bool: ...
+    @property
+    def reason(self) -> str:
+        """Empty, or why: post_only, price_limit, quantity, market_needs_ioc, self_match, unknown_order, too_late, below_filled, lost, ioc, fok, end_of_data."""
+
+@final
+class Tape:
+    """A read-only mapped tape: 32-byte rows with per-block checksums, verified when opened."""
+
+    @staticmethod
+    def open(path: str) -> Tape:
+        """Map and verify a tape; raise TapeError with file, block and reason if anything is off."""
+    @property
+    def path(self) -> str: ...
+    @property
+    def row_count(self) -> int: ...
+    @property
+    def has_local(self) -> bool: ...
+    @property
+    def content_hash(self) -> str:
+        """32 hex digits over all rows and the metadata."""
+    @property
+    def metadata(self) -> str:
+        """The JSON text given when the tape was built."""
+    def exch_ns(self, row: int) -> int: ...
+    def first_row_at(self, exch_ns: int) -> int:
+        """First row with exchange time >= exch_ns (row_count if none)."""
+    def rows(self, start: int, stop: int) -> list[tuple[int, int, int, int, int, int, int, int]]:
+        """Rows as (exch_ns, local_ns, kind, side, flags, price, qty, join), for inspection."""
+    def column(self, name: str) -> bytes:
+        """One column as native-endian bytes: exch_ns, local_ns (i64), price, qty (i32), join (u32), kind, side, flags (u8)."""
+
+@final
+class TapeBuilder:
+    """Write a tape in chunks to a temporary name; finish() syncs and renames it into place."""
+
+    def __new__(cls, path: str, *, has_local: bool = False, source: str = "") -> TapeBuilder: ...
+    def append(
+        self,
+        exch_ns: Any,
+        local_ns: Any | None,
+        kind: Any,
+        side: Any,
+        flags: Any,
+        price: Any,
+        qty: Any,
+        join: Any | None = None,
+    ) -> None:
+        """Append equally long 1-d buffers (i64, i64, u8, u8, u8, i32, i32, u32). Raise TickError with source and row."""
+    def finish(self, metadata: str) -> dict[str, Any]:
+        """Seal the tape; return row_count, content_hash, price_min, price_max, exch_ns_first, exch_ns_last, bytes."""
+    def abort(self) -> None: ...
+
+@final
+class MarketView:
+    """What the strategy sees of the market; one object, updated in place before every wake-up."""
+
+    @property
+    def local_ns(self) -> int: ...
+    @property
+    def exch_ns(self) -> int:
+        """Exchange time of the newest group seen."""
+    @property
+    def best_bid_ticks(self) -> int | None: ...
+    @property
+    def best_ask_ticks(self) -> int | None: ...
+    @property
+    def best_bid_lots(self) -> int: ...
+    @property
+    def best_ask_lots(self) -> int: ...
+    @property
+    def mid2_ticks(self) -> int | None:
+        """Twice the mid (bid + ask), None while a side is empty."""
+    @property
+    def last_trade_ticks(self) -> int | None: ...
+    @property
+    def last_trade_lots(self) -> int: ...
+    @property
+    def last_trade_side(self) -> int:
+        """0 it hit bids, 1 it hit asks."""
+
+@final
+class ReplayResult:
+    """Outcome of one replay: exact ledger, metrics, digest, samples."""
+
+    @property
+    def digest(self) -> str: ...
+    @property
+    def events(self) -> int:
+        """Market rows replayed."""
+    @property
+    def wakes(self) -> int: ...
+    @property
+    def engine_ns(self) -> int:
+        """Wall time of the replay, strategy included."""
+    @property
+    def ledger(self) -> dict[str, int]:
+        """Exact integers."""
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Figures derived from the ledger, in the units of their names."""
+    @property
+    def equity(self) -> list[tuple[int, int]]:
+        """Down-sampled (exch_ns, equity in half minor units)."""
+    def fills(self) -> dict[str, list[int]]:
+        """Columns: exch_ns, order_id, side, price_ticks, lots, fee_minor, tax_minor, is_maker, position_lots, mid2_ticks, queue_ahead_lots_x2p20, arrival_ns."""
+    def events_log(self) -> list[OrderEvent]: ...
+
+class SimulatedExchange:
+    """The embedded exchange: also the gateway that a strategy trades through."""
+
+    def __new__(
+        cls,
+        latency_model: str = "constant",
+        mean: float = 0.0,
+        *,
+        cv: float = 0.5,
+        floor: float = 0.0,
+        queue: str = "uniform",
+        queue_power: float = 2.0,
+        seed: int = 0,
+        spec: str | None = None,
+    ) -> SimulatedExchange:
+        """Build from a few words (mean and floor in microseconds, used for place, cancel, amend and report; feed without latency) or from a full JSON spec."""
+    @property
+    def spec(self) -> str:
+        """The full description as canonical JSON."""
+    @property
+    def view(self) -> MarketView: ...
+    @property
+    def now_ns(self) -> int:
+        """Local time of the strategy host."""
+    @property
+    def position_lots(self) -> int:
+        """Position from the fills the strategy has seen."""
+    def place_order(
+        self,
+        side: int,
+        price_ticks: int,
+        quantity_lots: int,
+        *,
+        order_type: str = "limit",
+        time_in_force: str = "rod",
+        post_only: bool = False,
+        session: int = 0,
+    ) -> int:
+        """Send an order (side 0 buy, 1 sell); return its id. Outcomes arrive as events."""
+    def cancel_order(self, order_id: int, *, session: int = 0) -> bool: ...
+    def amend_order(
+        self,
+        order_id: int,
+        *,
+        price_ticks: int | None = None,
+        quantity_lots: int | None = None,
+        session: int = 0,
+    ) -> bool: ...
+    def set_timer(self, at_ns: int) -> None:
+        """Ask for on_timer at local time at_ns (now, if it is past)."""
+    def on_tick(self, tick: Any) -> list[OrderEvent]:
+        """Advance to one market event and return what the strategy sees by then.
+
+        A tick is ("level", exch_ns, side, price, lots), ("trade", exch_ns, side, price, lots) or
+        ("book", exch_ns, [(price, lots), ...] bids best first, the same for asks): the whole image is one event.
+        """
+    def advance_to(self, local_ns: int) -> list[OrderEvent]:
+        """Let time pass without a market event."""
+    def queue_ahead(self, order_id: int) -> float | None:
+        """OPI of a resting order in lots (exchange truth), None if it is unknown or the order does not rest."""
+    def level_lots(self, side: int, price_ticks: int) -> int:
+        """Displayed size on the exchange clock."""
+    def available_lots(self, side: int, price_ticks: int) -> int:
+        """Displayed size less what own takers consumed (exchange clock)."""
+    def finish(self) -> ReplayResult:
+        """End the run: expire what is under way, mark the position, seal the ledger."""
+    def replay(
+        self,
+        tape: Tape,
+        start: int,
+        stop: int,
+        strategy: Any | None = None,
+        *,
+        wake: str = "best",
+        samples: int = 200,
+        log: bool = False,
+    ) -> ReplayResult:
+        """Replay tape rows [start, stop) and finish. The interpreter lock is released except inside strategy calls.
+
+        wake: best (a best price changed), touch (price or size at the best changed), every (each market message), own (own events and timers only).
+        The strategy may define on_start(), on_tick(view), on_order_event(event), on_timer(now_ns), on_end().
+        """
+
+def philox4x32_10(counter: Sequence[int], key: Sequence[int]) -> list[int]:
+    """One Philox 4x32-10 block."""
+
+def philox4x64_10(counter: Sequence[int], key: Sequence[int]) -> list[int]:
+    """One Philox 4x64-10 block."""
+
+def latency_quantile_ns(latency: str, u: float) -> float:
+    """Quantile of a latency model given as JSON ({"model": "gamma", "mean_ns": ..., "cv": ..., "floor_ns": ...}), unrounded."""
+
+def queue_probability_ahead(queue: str, ahead_lots: float, behind_lots: float) -> float:
+    """P(cancel is ahead) of a queue model given as JSON ({"model": "power", "n": 2})."""
+
+def validate_spec(spec: str) -> str:
+    """Check a JSON spec and return it in canonical form with every default filled in; raise SpecError."""
