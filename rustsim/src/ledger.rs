@@ -1,0 +1,1 @@
+//! The exact account of one replay.

@@ -1,0 +1,1 @@
+//! The compiled, mapped, checksummed form of a run of ticks.
