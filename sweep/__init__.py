@@ -1,0 +1,1 @@
+"""Parameter sweeps over replayed markets: study file in, ranked and reproducible trials out."""
