@@ -1,0 +1,101 @@
+# Every command of the house. `make help` lists them; README.md needs two: `make demo` and `make test`.
+# The environment lives in .venv and is built with the exact versions of constraints.txt.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.DEFAULT_GOAL := help
+
+VENV ?= .venv
+PY := $(VENV)/bin/python
+# A Python that is new enough; any of these names may be it.
+PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11 python3.14,\
+	$(shell $(name) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(name))))
+CARGO ?= cargo
+MANIFEST := rustsim/Cargo.toml
+# maturin is called by name during the editable build.
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+RUST_SOURCES := $(shell find rustsim/src -name '*.rs') $(MANIFEST) rustsim/Cargo.lock rustsim.pyi
+PACKAGES_STAMP := $(VENV)/.stamp-packages
+MODULE_STAMP := $(VENV)/.stamp-module
+RUNS_DIR ?= runs
+
+.PHONY: help setup demo test lint format stubtest rust-test pytest test-slow packaging-test docs-check \
+	bench bench-sweep clean
+
+help: ## list these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# --- environment ---------------------------------------------------------------------------------
+
+setup: $(MODULE_STAMP) ## create .venv, install everything, build the Rust module (again when its sources change)
+
+$(PACKAGES_STAMP): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; say PYTHON=/path/to/python3" >&2; exit 1; }
+	@command -v $(CARGO) >/dev/null || { echo "A Rust toolchain (cargo) is needed; see https://rustup.rs" >&2; exit 1; }
+	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	@echo "Installing packages and building the Rust module (some minutes the first time) ..."
+	@$(PY) -m pip install --quiet --constraint constraints.txt maturin
+	@$(PY) -m pip install --quiet --constraint constraints.txt --no-build-isolation --editable '.[dev]'
+	@touch $@ $(MODULE_STAMP)
+
+$(MODULE_STAMP): $(PACKAGES_STAMP) $(RUST_SOURCES)
+	@echo "Building the Rust module ..."
+	@$(PY) -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# --- what a user runs ----------------------------------------------------------------------------
+
+demo: setup ## set up, run experiments/quickstart.yaml, print the ranked table and how to open MLflow
+	$(PY) -m sweep launch experiments/quickstart.yaml --runs-dir $(RUNS_DIR)
+
+# --- checks --------------------------------------------------------------------------------------
+
+test: setup lint stubtest rust-test docs-check pytest ## set up and run every check that a change must pass
+
+lint: setup ## ruff, mypy (strict), rustfmt, clippy (pedantic), with and without the binding
+	$(PY) -m ruff format --check .
+	$(PY) -m ruff check .
+	$(PY) -m mypy
+	$(CARGO) fmt --manifest-path $(MANIFEST) --check
+	$(CARGO) clippy --quiet --locked --manifest-path $(MANIFEST) --all-targets -- -D warnings
+	$(CARGO) clippy --quiet --locked --manifest-path $(MANIFEST) --all-targets --features python -- -D warnings
+
+format: setup ## rewrite sources in the house format
+	$(PY) -m ruff format .
+	$(PY) -m ruff check --fix --quiet . || true
+	$(CARGO) fmt --manifest-path $(MANIFEST)
+
+stubtest: setup ## rustsim.pyi against the compiled module
+	$(PY) -m mypy.stubtest rustsim --allowlist tests/stubtest_allow.txt
+
+rust-test: ## the core alone, with Python absent
+	$(CARGO) test --quiet --locked --manifest-path $(MANIFEST)
+
+pytest: setup ## every Python test that is not marked slow, bench, cluster or browser
+	$(PY) -m pytest -q
+
+test-slow: setup ## tests of minutes: slow and cluster
+	$(PY) -m pytest -q -m 'slow or cluster'
+
+packaging-test: setup ## wheel and sdist, installed and used from another directory
+	$(PY) -m pytest -q tests/packaging
+
+docs-check: setup ## links and commands named in the documents; Rust documentation without warnings
+	$(PY) -m pytest -q tests/test_docs.py
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --quiet --locked --no-deps --manifest-path $(MANIFEST)
+
+# --- measurements --------------------------------------------------------------------------------
+
+bench: setup ## replay and maker beside hftbacktest on the same feed; writes build/bench.json
+	$(PY) benches/replay_bench.py
+
+bench-sweep: setup ## efficiency of the outer loop; writes build/bench-sweep.json
+	$(PY) benches/sweep_bench.py
+
+clean: ## remove the environment, build products and caches (runs/ stays)
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis rustsim/target
+	find sweep strategies tests benches -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
