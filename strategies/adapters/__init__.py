@@ -1,0 +1,1 @@
+"""One file per market that strategies can trade on."""

@@ -1,0 +1,199 @@
+"""A market maker: one post-only quote on each side of the mid, moved against its inventory.
+
+Targets, with m the mid, h the half spread, k the skew and x the position:
+
+    bid = floor(m - h - k x), at most best ask - 1
+    ask = ceil(m + h - k x), at least best bid + 1
+
+Worked number: bid 100, ask 101, h = 0.5, k = 0.25, x = +3. The centre moves down by 0.75 from
+the mid of 100.5, so bid = floor(99.25) = 99 and ask = ceil(100.25) = 101: a long maker keeps its
+offer at the best ask and steps back with its bid.
+
+A side has one order at a time. A quote that is off target by the threshold is cancelled, and the
+new one is sent when the end of the old one is seen: so the position can never pass its limit,
+whatever fills while the cancel is on its way. The price is one round trip without a quote.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+from strategies.base import Strategy, StrategyParams, param
+from strategies.gateway import (
+    BUY,
+    CANCEL_REJECTED,
+    CANCELLED,
+    EXPIRED,
+    FILLED,
+    REJECTED,
+    SELL,
+    ExecutionGateway,
+    MarketView,
+    OrderEvent,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MakerParams(StrategyParams):
+    """Parameters of the maker."""
+
+    half_spread_ticks: float = param(
+        "Distance of each quote from the mid; 0.5 joins the best prices of a one-tick market.",
+        unit="ticks",
+        low=0.0,
+        high=10_000.0,
+    )
+    skew_ticks_per_lot: float = param(
+        "How far both quotes move against each lot of position.",
+        unit="ticks/lot",
+        low=0.0,
+        high=10_000.0,
+        default=0.0,
+    )
+    requote_threshold_ticks: int = param(
+        "A quote is moved when it is at least this far from its target.",
+        unit="ticks",
+        low=1,
+        high=10_000,
+        default=1,
+    )
+    position_limit_lots: int = param(
+        "Greatest position on either side.", unit="lots", low=1, high=1_000_000, default=10
+    )
+    order_lots: int = param("Size of a quote.", unit="lots", low=1, high=1_000_000, default=1)
+
+
+class MakerStrategy(Strategy):
+    """Quotes both sides; see the head of this module.
+
+    `on_tick` runs at every change of a best price, so it reads two properties and a few slots, in
+    integers, and leaves at once if both quotes are where they should be.
+    """
+
+    __slots__ = (
+        "_ask_cancelling",
+        "_ask_id",
+        "_ask_offset2",
+        "_ask_ticks",
+        "_bid_cancelling",
+        "_bid_id",
+        "_bid_offset2",
+        "_bid_ticks",
+        "_buy_lots",
+        "_position_lots",
+        "_sell_lots",
+        "_threshold",
+    )
+
+    Params: ClassVar[type[StrategyParams]] = MakerParams
+    params: MakerParams
+
+    def __init__(self, gateway: ExecutionGateway, params: MakerParams) -> None:
+        """Start without quotes, at the gateway's position."""
+        super().__init__(gateway, params)
+        self._threshold = params.requote_threshold_ticks
+        # Id 0: no order on that side. A price counts only while its id is not 0.
+        self._bid_id = self._ask_id = 0
+        self._bid_ticks = self._ask_ticks = 0
+        # A cancel is on its way; the order may still fill.
+        self._bid_cancelling = self._ask_cancelling = False
+        self._set_position(gateway.position_lots)
+
+    def _set_position(self, position_lots: int) -> None:
+        params = self.params
+        self._position_lots = position_lots
+        # floor((m2 - o) / 2) = (m2 - ceil(o)) >> 1 for whole m2 and any o, so twice the offset from
+        # the mid is rounded up once per fill and the targets need integers only.
+        skew2 = 2.0 * params.skew_ticks_per_lot * position_lots
+        self._bid_offset2 = math.ceil(2.0 * params.half_spread_ticks + skew2)
+        self._ask_offset2 = math.ceil(2.0 * params.half_spread_ticks - skew2)
+        # Lots of the next quote: never more than what is left to the limit, 0 at the limit.
+        room = params.position_limit_lots
+        self._buy_lots = max(0, min(params.order_lots, room - position_lots))
+        self._sell_lots = max(0, min(params.order_lots, room + position_lots))
+
+    def on_start(self) -> None:
+        """Take over the position that the gateway knows."""
+        self._set_position(self.gateway.position_lots)
+
+    def on_tick(self, view: MarketView) -> None:
+        """Move the quotes that are too far from their targets; send those that are missing."""
+        best_bid = view.best_bid_ticks
+        best_ask = view.best_ask_ticks
+        if best_bid is None or best_ask is None:
+            self._pull()
+            return
+        mid2 = best_bid + best_ask
+        threshold = self._threshold
+
+        target = (mid2 - self._bid_offset2) >> 1
+        if target >= best_ask:
+            target = best_ask - 1
+        if self._bid_id:
+            if not -threshold < target - self._bid_ticks < threshold:
+                self._cancel_bid()
+        elif self._buy_lots:
+            self._bid_ticks = target
+            self._bid_id = self.gateway.place_order(BUY, target, self._buy_lots, post_only=True)
+
+        target = (mid2 + self._ask_offset2 + 1) >> 1
+        if target <= best_bid:
+            target = best_bid + 1
+        if self._ask_id:
+            if not -threshold < target - self._ask_ticks < threshold:
+                self._cancel_ask()
+        elif self._sell_lots:
+            self._ask_ticks = target
+            self._ask_id = self.gateway.place_order(SELL, target, self._sell_lots, post_only=True)
+
+    def on_order_event(self, event: OrderEvent) -> None:
+        """Follow own orders; fills count whichever order they belong to and whenever they come."""
+        kind = event.kind
+        if kind == FILLED:
+            signed = event.quantity_lots if event.side == BUY else -event.quantity_lots
+            self._set_position(self._position_lots + signed)
+            if event.leaves_lots == 0:
+                self._forget(event.order_id)
+            self._requote()
+        elif kind == CANCELLED:
+            self._forget(event.order_id)
+            self._requote()
+        elif kind in (REJECTED, EXPIRED):
+            # No new attempt before the market moves: the same order would be refused again.
+            self._forget(event.order_id)
+        elif kind == CANCEL_REJECTED and event.reason != "too_late":
+            # The order may still work (a lost cancel), so the next tick may ask again. After
+            # too_late its end is known to the exchange and already on its way here.
+            if event.order_id == self._bid_id:
+                self._bid_cancelling = False
+            elif event.order_id == self._ask_id:
+                self._ask_cancelling = False
+
+    def on_end(self) -> None:
+        """Leave no quote behind."""
+        self._pull()
+
+    def _requote(self) -> None:
+        self.on_tick(self.gateway.view)
+
+    def _forget(self, order_id: int) -> None:
+        if order_id == self._bid_id:
+            self._bid_id = 0
+            self._bid_cancelling = False
+        elif order_id == self._ask_id:
+            self._ask_id = 0
+            self._ask_cancelling = False
+
+    def _pull(self) -> None:
+        if self._bid_id:
+            self._cancel_bid()
+        if self._ask_id:
+            self._cancel_ask()
+
+    def _cancel_bid(self) -> None:
+        if not self._bid_cancelling:
+            self._bid_cancelling = self.gateway.cancel_order(self._bid_id)
+
+    def _cancel_ask(self) -> None:
+        if not self._ask_cancelling:
+            self._ask_cancelling = self.gateway.cancel_order(self._ask_id)
