@@ -1,0 +1,285 @@
+//! Python face of tapes: columns in, columns out.
+
+use crate::error::{Error, Result};
+use crate::tape::{MappedTape, TapeSummary, TapeWriter};
+use crate::types::Tick;
+use pyo3::buffer::{Element, PyBuffer};
+use pyo3::exceptions::{PyIndexError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Rows gathered from the columns before they are written.
+const CHUNK_ROWS: usize = 16 * 1024;
+
+/// One row as a tuple: `exch_ns`, `local_ns`, `kind`, `side`, `flags`, `price`, `qty`, `join`.
+type RowTuple = (i64, i64, u8, u8, u8, i32, i32, u32);
+
+/// A read-only mapped tape: 32-byte rows with per-block checksums, verified when opened.
+#[pyclass(frozen, module = "rustsim")]
+#[derive(Debug)]
+pub(crate) struct Tape {
+    inner: Arc<MappedTape>,
+}
+
+impl Tape {
+    /// Returns the mapped tape, to be read without the interpreter lock.
+    #[allow(dead_code, reason = "the simulator's face reads tapes through it")]
+    pub(crate) fn shared(&self) -> Arc<MappedTape> {
+        Arc::clone(&self.inner)
+    }
+}
+
+#[pymethods]
+impl Tape {
+    /// Map and verify a tape; raise TapeError with file, block and reason if anything is off.
+    #[staticmethod]
+    #[pyo3(signature = (path))]
+    fn open(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
+        let inner = py.detach(|| MappedTape::open(&path))?;
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    #[getter]
+    fn path(&self) -> String {
+        self.inner.path().display().to_string()
+    }
+
+    #[getter]
+    fn row_count(&self) -> usize {
+        self.inner.rows().len()
+    }
+
+    #[getter]
+    fn has_local(&self) -> bool {
+        self.inner.has_local()
+    }
+
+    /// 32 hex digits over all rows and the metadata.
+    #[getter]
+    fn content_hash(&self) -> String {
+        format!("{:032x}", self.inner.content_hash())
+    }
+
+    /// The JSON text given when the tape was built.
+    #[getter]
+    fn metadata(&self) -> &str {
+        self.inner.metadata()
+    }
+
+    fn exch_ns(&self, row: usize) -> PyResult<i64> {
+        let rows = self.inner.rows();
+        let tick = rows
+            .get(row)
+            .ok_or_else(|| PyIndexError::new_err(format!("Row {row} is not in a tape of {} rows", rows.len())))?;
+        Ok(tick.exch_ns)
+    }
+
+    /// First row with exchange time >= exch_ns (row_count if none).
+    fn first_row_at(&self, exch_ns: i64) -> usize {
+        self.inner.first_row_at(exch_ns)
+    }
+
+    /// Rows as (exch_ns, local_ns, kind, side, flags, price, qty, join), for inspection.
+    fn rows(&self, start: usize, stop: usize) -> PyResult<Vec<RowTuple>> {
+        let rows = self.inner.rows();
+        let part = rows.get(start..stop).ok_or_else(|| {
+            let count = rows.len();
+            PyIndexError::new_err(format!("Rows {start} to {stop} are not in a tape of {count} rows"))
+        })?;
+        Ok(part
+            .iter()
+            .map(|t| (t.exch_ns, t.local_ns, t.kind, t.side, t.flags, t.price, t.qty, t.join))
+            .collect())
+    }
+
+    /// One column as native-endian bytes: exch_ns, local_ns (i64), price, qty (i32), join (u32), kind, side, flags (u8).
+    fn column<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyBytes>> {
+        let rows = self.inner.rows();
+        let bytes = py.detach(|| match name {
+            "exch_ns" => Some(
+                rows.iter()
+                    .flat_map(|row| row.exch_ns.to_ne_bytes())
+                    .collect::<Vec<u8>>(),
+            ),
+            "local_ns" => Some(rows.iter().flat_map(|row| row.local_ns.to_ne_bytes()).collect()),
+            "price" => Some(rows.iter().flat_map(|row| row.price.to_ne_bytes()).collect()),
+            "qty" => Some(rows.iter().flat_map(|row| row.qty.to_ne_bytes()).collect()),
+            "join" => Some(rows.iter().flat_map(|row| row.join.to_ne_bytes()).collect()),
+            "kind" => Some(rows.iter().map(|row| row.kind).collect()),
+            "side" => Some(rows.iter().map(|row| row.side).collect()),
+            "flags" => Some(rows.iter().map(|row| row.flags).collect()),
+            _ => None,
+        });
+        let bytes = bytes.ok_or_else(|| {
+            let known = "exch_ns, local_ns, kind, side, flags, price, qty, join";
+            PyValueError::new_err(format!("No column {name:?} in a tape; columns are {known}"))
+        })?;
+        Ok(PyBytes::new(py, &bytes))
+    }
+
+    fn __repr__(&self) -> String {
+        format!("Tape({:?}, row_count={})", self.path(), self.row_count())
+    }
+}
+
+// Copies of the caller's columns: another thread may write to its buffers while the interpreter lock is released.
+struct Columns {
+    exch_ns: Vec<i64>,
+    local_ns: Option<Vec<i64>>,
+    kind: Vec<u8>,
+    side: Vec<u8>,
+    flags: Vec<u8>,
+    price: Vec<i32>,
+    qty: Vec<i32>,
+    join: Option<Vec<u32>>,
+}
+
+impl Columns {
+    fn append_to(&self, writer: &mut TapeWriter) -> Result<()> {
+        let local_ns = self.local_ns.as_ref().unwrap_or(&self.exch_ns);
+        let count = self.exch_ns.len();
+        let mut chunk: Vec<Tick> = Vec::with_capacity(CHUNK_ROWS.min(count));
+        for start in (0..count).step_by(CHUNK_ROWS) {
+            chunk.clear();
+            chunk.extend((start..count.min(start + CHUNK_ROWS)).map(|row| Tick {
+                exch_ns: self.exch_ns[row],
+                local_ns: local_ns[row],
+                price: self.price[row],
+                qty: self.qty[row],
+                join: self.join.as_ref().map_or(0, |join| join[row]),
+                kind: self.kind[row],
+                side: self.side[row],
+                flags: self.flags[row],
+                reserved: 0,
+            }));
+            writer.append(&chunk)?;
+        }
+        Ok(())
+    }
+}
+
+/// Write a tape in chunks to a temporary name; finish() syncs and renames it into place.
+#[pyclass(module = "rustsim")]
+#[derive(Debug)]
+pub(crate) struct TapeBuilder {
+    path: String,
+    has_local: bool,
+    source: String,
+    writer: Option<TapeWriter>,
+}
+
+#[pymethods]
+impl TapeBuilder {
+    #[new]
+    #[pyo3(signature = (path, *, has_local = false, source = ""))]
+    fn new(py: Python<'_>, path: PathBuf, has_local: bool, source: &str) -> PyResult<Self> {
+        let writer = py.detach(|| TapeWriter::create(Path::new(&path), has_local, source))?;
+        let path = path.display().to_string();
+        let source = if source.is_empty() {
+            path.clone()
+        } else {
+            source.to_owned()
+        };
+        Ok(Self {
+            path,
+            has_local,
+            source,
+            writer: Some(writer),
+        })
+    }
+
+    /// Append equally long 1-d buffers (i64, i64, u8, u8, u8, i32, i32, u32). Raise TickError with source and row.
+    #[pyo3(signature = (exch_ns, local_ns, kind, side, flags, price, qty, join = None))]
+    #[allow(clippy::too_many_arguments, reason = "one argument per column")]
+    fn append(
+        &mut self,
+        py: Python<'_>,
+        exch_ns: &Bound<'_, PyAny>,
+        local_ns: Option<&Bound<'_, PyAny>>,
+        kind: &Bound<'_, PyAny>,
+        side: &Bound<'_, PyAny>,
+        flags: &Bound<'_, PyAny>,
+        price: &Bound<'_, PyAny>,
+        qty: &Bound<'_, PyAny>,
+        join: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        if local_ns.is_some() != self.has_local {
+            return Err(self.shape_error("local_ns must be given exactly if the tape has a local clock"));
+        }
+        let exch_ns = self.column::<i64>(exch_ns, "exch_ns", "i64", None)?;
+        let count = Some(exch_ns.len());
+        let columns = Columns {
+            local_ns: local_ns
+                .map(|values| self.column(values, "local_ns", "i64", count))
+                .transpose()?,
+            kind: self.column(kind, "kind", "u8", count)?,
+            side: self.column(side, "side", "u8", count)?,
+            flags: self.column(flags, "flags", "u8", count)?,
+            price: self.column(price, "price", "i32", count)?,
+            qty: self.column(qty, "qty", "i32", count)?,
+            join: join
+                .map(|values| self.column(values, "join", "u32", count))
+                .transpose()?,
+            exch_ns,
+        };
+        let writer = self.writer.as_mut().ok_or_else(|| over(&self.path))?;
+        Ok(py.detach(|| columns.append_to(writer))?)
+    }
+
+    /// Seal the tape; return row_count, content_hash, price_min, price_max, exch_ns_first, exch_ns_last, bytes.
+    fn finish<'py>(&mut self, py: Python<'py>, metadata: &str) -> PyResult<Bound<'py, PyDict>> {
+        let writer = self.writer.take().ok_or_else(|| over(&self.path))?;
+        let summary: TapeSummary = py.detach(|| writer.finish(metadata))?;
+        let facts = PyDict::new(py);
+        facts.set_item("row_count", summary.row_count)?;
+        facts.set_item("content_hash", format!("{:032x}", summary.content_hash))?;
+        facts.set_item("price_min", summary.price_range.map(|range| range.0))?;
+        facts.set_item("price_max", summary.price_range.map(|range| range.1))?;
+        facts.set_item("exch_ns_first", summary.exch_ns_first)?;
+        facts.set_item("exch_ns_last", summary.exch_ns_last)?;
+        facts.set_item("bytes", summary.bytes)?;
+        Ok(facts)
+    }
+
+    /// Give up and remove the temporary file.
+    fn abort(&mut self) {
+        if let Some(writer) = self.writer.take() {
+            writer.abort();
+        }
+    }
+}
+
+impl TapeBuilder {
+    fn column<T: Element>(
+        &self,
+        column: &Bound<'_, PyAny>,
+        name: &str,
+        kind: &str,
+        count: Option<usize>,
+    ) -> PyResult<Vec<T>> {
+        let buffer = PyBuffer::<T>::get(column).map_err(|fault| {
+            self.shape_error(&format!(
+                "column {name} must be a buffer of {kind} (numpy array or array.array): {fault}"
+            ))
+        })?;
+        if buffer.dimensions() != 1 || !buffer.is_c_contiguous() {
+            return Err(self.shape_error(&format!("column {name} must be one-dimensional and contiguous")));
+        }
+        if count.is_some_and(|count| count != buffer.item_count()) {
+            let found = buffer.item_count();
+            let expected = count.unwrap_or(0);
+            return Err(self.shape_error(&format!("column {name} has {found} rows, exch_ns has {expected}")));
+        }
+        buffer.to_vec(column.py())
+    }
+
+    fn shape_error(&self, what: &str) -> PyErr {
+        Error::Tick(format!("{}: {what}", self.source)).into()
+    }
+}
+
+fn over(path: &str) -> PyErr {
+    Error::Tape(format!("{path}: this tape was finished or aborted before")).into()
+}

@@ -1,0 +1,334 @@
+//! What a row must be, checked when a tape is written and again when it is opened.
+
+use crate::types::{
+    FLAG_LAST, FLAG_OUT_OF_VIEW, FLAGS_ALL, KIND_CLEAR, KIND_LEVEL, KIND_TRADE, Nanos, Tick, TickIndex,
+};
+
+/// Prices lie strictly within +- this, so that the sum of two fits an `i32`.
+pub const PRICE_ABS_MAX: TickIndex = 1 << 30;
+/// Times lie in [0, this): up to the year 2200, so that adding any latency stays in range.
+pub const EXCH_NS_END: Nanos = 7_258_118_400_000_000_000;
+/// A local clock may be off by at most a day.
+pub const LOCAL_OFFSET_NS_MAX: Nanos = 86_400_000_000_000;
+
+/// Checks rows in their order, and remembers what the header needs to know.
+#[derive(Clone, Copy, Debug)]
+pub struct Validator {
+    has_local: bool,
+    rows: u64,
+    exch_ns_first: Nanos,
+    exch_ns_last: Nanos,
+    local_ns_last: Nanos,
+    price_min: TickIndex,
+    price_max: TickIndex,
+}
+
+impl Validator {
+    /// Returns a validator that has seen no row.
+    #[must_use]
+    pub fn new(has_local: bool) -> Self {
+        Self {
+            has_local,
+            rows: 0,
+            exch_ns_first: 0,
+            exch_ns_last: 0,
+            local_ns_last: Nanos::MIN,
+            price_min: TickIndex::MAX,
+            price_max: TickIndex::MIN,
+        }
+    }
+
+    /// Returns the number of rows seen.
+    #[must_use]
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Returns the exchange time of the first row, 0 without rows.
+    #[must_use]
+    pub fn exch_ns_first(&self) -> Nanos {
+        self.exch_ns_first
+    }
+
+    /// Returns the exchange time of the last row, 0 without rows.
+    #[must_use]
+    pub fn exch_ns_last(&self) -> Nanos {
+        self.exch_ns_last
+    }
+
+    /// Returns the lowest and the highest price; the first is above the second while there is none.
+    #[must_use]
+    pub fn price_bounds(&self) -> (TickIndex, TickIndex) {
+        (self.price_min, self.price_max)
+    }
+
+    /// Takes the next row, or tells what is wrong with it (without its number and file: the caller knows them).
+    ///
+    /// # Errors
+    /// The first rule that the row breaks, in words.
+    pub fn push(&mut self, row: &Tick) -> Result<(), String> {
+        if !self.row_is_good(row) {
+            return Err(self.explain(row));
+        }
+        if self.rows == 0 {
+            self.exch_ns_first = row.exch_ns;
+        }
+        self.rows += 1;
+        self.exch_ns_last = row.exch_ns;
+        self.local_ns_last = row.local_ns;
+        if row.kind != KIND_CLEAR {
+            self.price_min = self.price_min.min(row.price);
+            self.price_max = self.price_max.max(row.price);
+        }
+        Ok(())
+    }
+
+    fn row_is_good(&self, row: &Tick) -> bool {
+        let time = row.exch_ns >= self.exch_ns_last && row.exch_ns < EXCH_NS_END && self.local_is_good(row);
+        let codes = row.side <= 1 && row.flags & !FLAGS_ALL == 0 && row.reserved == 0;
+        let price = row.price > -PRICE_ABS_MAX && row.price < PRICE_ABS_MAX;
+        let view = row.flags & FLAG_OUT_OF_VIEW == 0 || (row.kind == KIND_LEVEL && row.qty == 0);
+        let body = match row.kind {
+            KIND_LEVEL => row.qty >= 0,
+            KIND_TRADE => row.qty >= 1,
+            KIND_CLEAR => row.qty == 0 && row.price == 0 && row.side == 0,
+            _ => false,
+        };
+        time && codes && price && view && body
+    }
+
+    fn local_is_good(&self, row: &Tick) -> bool {
+        if !self.has_local {
+            return row.local_ns == row.exch_ns;
+        }
+        row.local_ns >= self.local_ns_last
+            && row
+                .local_ns
+                .checked_sub(row.exch_ns)
+                .is_some_and(|offset| offset.abs() <= LOCAL_OFFSET_NS_MAX)
+    }
+
+    // Slow twin of `row_is_good`, reached for the one bad row only.
+    fn explain(&self, row: &Tick) -> String {
+        if row.exch_ns < 0 || row.exch_ns >= EXCH_NS_END {
+            return format!("exch_ns {} is outside of [0, {EXCH_NS_END})", row.exch_ns);
+        }
+        if row.exch_ns < self.exch_ns_last {
+            return format!(
+                "exch_ns {} is before {} of the row above: sort by exchange time",
+                row.exch_ns, self.exch_ns_last
+            );
+        }
+        if !self.has_local && row.local_ns != row.exch_ns {
+            return format!(
+                "local_ns {} differs from exch_ns {} without a local clock",
+                row.local_ns, row.exch_ns
+            );
+        }
+        if self.has_local && row.local_ns < self.local_ns_last {
+            return format!(
+                "local_ns {} is before {} of the row above",
+                row.local_ns, self.local_ns_last
+            );
+        }
+        if !self.local_is_good(row) {
+            return format!(
+                "local_ns {} is more than a day away from exch_ns {}",
+                row.local_ns, row.exch_ns
+            );
+        }
+        if row.kind > KIND_CLEAR {
+            return format!("kind {} is none of 0 level, 1 trade, 2 clear", row.kind);
+        }
+        if row.side > 1 {
+            return format!("side {} is neither 0 bid nor 1 ask", row.side);
+        }
+        if row.flags & !FLAGS_ALL != 0 {
+            return format!("flags {} hold an unknown bit (known: {FLAGS_ALL})", row.flags);
+        }
+        if row.reserved != 0 {
+            return format!("reserved byte is {}, expected 0", row.reserved);
+        }
+        if row.kind == KIND_CLEAR && (row.qty != 0 || row.price != 0 || row.side != 0) {
+            return format!(
+                "a clear row has side {}, price {}, qty {}, expected zeros",
+                row.side, row.price, row.qty
+            );
+        }
+        if row.flags & FLAG_OUT_OF_VIEW != 0 && (row.kind != KIND_LEVEL || row.qty != 0) {
+            return format!(
+                "out-of-view flag on kind {} with qty {}, expected a level of size 0",
+                row.kind, row.qty
+            );
+        }
+        if row.price <= -PRICE_ABS_MAX || row.price >= PRICE_ABS_MAX {
+            return format!("price {} ticks is not within +-{PRICE_ABS_MAX}", row.price);
+        }
+        format!(
+            "qty {} is below {} for kind {}",
+            row.qty,
+            i32::from(row.kind == KIND_TRADE),
+            row.kind
+        )
+    }
+}
+
+/// Tells what is wrong with the row rules of a whole tape, LAST flags included; None if nothing.
+pub(super) fn first_fault(rows: &[Tick], has_local: bool) -> (Validator, Option<(usize, String)>) {
+    let mut validator = Validator::new(has_local);
+    for (index, row) in rows.iter().enumerate() {
+        if let Err(fault) = validator.push(row) {
+            return (validator, Some((index, fault)));
+        }
+        let ends_group = rows.get(index + 1).is_none_or(|next| next.exch_ns != row.exch_ns);
+        if ends_group != (row.flags & FLAG_LAST != 0) {
+            let fault = "the LAST flag does not stand on the last row of its time".to_owned();
+            return (validator, Some((index, fault)));
+        }
+    }
+    (validator, None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn level() -> Tick {
+        Tick {
+            exch_ns: 100,
+            local_ns: 100,
+            price: 5,
+            qty: 2,
+            ..Tick::default()
+        }
+    }
+
+    #[test]
+    fn every_broken_rule_is_named() {
+        let table: [(&str, Tick); 15] = [
+            (
+                "outside of",
+                Tick {
+                    exch_ns: -1,
+                    local_ns: -1,
+                    ..level()
+                },
+            ),
+            (
+                "outside of",
+                Tick {
+                    exch_ns: EXCH_NS_END,
+                    local_ns: EXCH_NS_END,
+                    ..level()
+                },
+            ),
+            (
+                "before 100",
+                Tick {
+                    exch_ns: 99,
+                    local_ns: 99,
+                    ..level()
+                },
+            ),
+            (
+                "without a local clock",
+                Tick {
+                    local_ns: 101,
+                    ..level()
+                },
+            ),
+            ("kind 3", Tick { kind: 3, ..level() }),
+            ("side 2", Tick { side: 2, ..level() }),
+            ("unknown bit", Tick { flags: 32, ..level() }),
+            ("reserved byte", Tick { reserved: 1, ..level() }),
+            (
+                "clear row",
+                Tick {
+                    kind: KIND_CLEAR,
+                    ..level()
+                },
+            ),
+            (
+                "out-of-view",
+                Tick {
+                    flags: FLAG_OUT_OF_VIEW,
+                    ..level()
+                },
+            ),
+            (
+                "out-of-view",
+                Tick {
+                    flags: FLAG_OUT_OF_VIEW,
+                    kind: KIND_TRADE,
+                    ..level()
+                },
+            ),
+            (
+                "price",
+                Tick {
+                    price: PRICE_ABS_MAX,
+                    ..level()
+                },
+            ),
+            (
+                "price",
+                Tick {
+                    price: i32::MIN,
+                    ..level()
+                },
+            ),
+            ("qty -1 is below 0", Tick { qty: -1, ..level() }),
+            (
+                "qty 0 is below 1",
+                Tick {
+                    qty: 0,
+                    kind: KIND_TRADE,
+                    ..level()
+                },
+            ),
+        ];
+        for (words, row) in table {
+            let mut validator = Validator::new(false);
+            validator.push(&level()).expect("the first row is good");
+            let fault = validator.push(&row).expect_err(words);
+            assert!(fault.contains(words), "{fault:?} does not contain {words:?}");
+        }
+    }
+
+    #[test]
+    fn local_clock_may_lag_but_not_run_backwards_or_be_days_off() {
+        let mut validator = Validator::new(true);
+        validator
+            .push(&Tick {
+                local_ns: 50,
+                ..level()
+            })
+            .expect("a clock behind is allowed");
+        assert!(
+            validator
+                .push(&Tick {
+                    local_ns: 49,
+                    ..level()
+                })
+                .is_err()
+        );
+        assert!(
+            validator
+                .push(&Tick {
+                    local_ns: i64::MAX,
+                    ..level()
+                })
+                .is_err()
+        );
+        assert_eq!(validator.rows(), 1);
+        let mut fresh = Validator::new(true);
+        assert!(
+            fresh
+                .push(&Tick {
+                    local_ns: i64::MIN,
+                    ..level()
+                })
+                .is_err()
+        );
+    }
+}

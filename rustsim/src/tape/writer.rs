@@ -1,0 +1,288 @@
+//! Writes tapes: validates, streams to a temporary name, seals, renames.
+
+use super::format::{BLOCK_BYTES, HEADER_BYTES, Header, METADATA_BYTES_MAX, ROW_BYTES, encode_row};
+use super::validate::Validator;
+use crate::error::{Error, Result};
+use crate::types::{FLAG_LAST, Nanos, Tick, TickIndex};
+use std::fmt;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::process;
+use xxhash_rust::xxh3::{Xxh3, xxh3_64};
+
+/// Temporary names tried before giving up; two are in use only if a process writes one tape twice at once.
+const TEMPORARY_NAMES_MAX: u32 = 1000;
+
+/// Facts of a sealed tape.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TapeSummary {
+    /// Number of rows.
+    pub row_count: u64,
+    /// xxh3-128 over all rows, then the metadata.
+    pub content_hash: u128,
+    /// Lowest and highest price of any LEVEL or TRADE row, None if there is none.
+    pub price_range: Option<(TickIndex, TickIndex)>,
+    /// Exchange time of the first row, 0 if there is none.
+    pub exch_ns_first: Nanos,
+    /// Exchange time of the last row, 0 if there is none.
+    pub exch_ns_last: Nanos,
+    /// Size of the file.
+    pub bytes: u64,
+}
+
+/// Writes one tape in chunks of any size, in memory of one block.
+///
+/// Nothing lies under the final name before [`TapeWriter::finish`] has synced the file; a writer that is dropped, aborted or has
+/// failed leaves nothing behind.
+pub struct TapeWriter {
+    path: PathBuf,
+    temporary: PathBuf,
+    source: String,
+    file: Option<File>,
+    has_local: bool,
+    validator: Validator,
+    // Newest row, held back: only the next one tells whether it is the last of its time.
+    pending: Option<Tick>,
+    block: Vec<u8>,
+    sums: Vec<u8>,
+    content: Box<Xxh3>,
+}
+
+impl fmt::Debug for TapeWriter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TapeWriter")
+            .field("path", &self.path)
+            .field("rows", &self.validator.rows())
+            .finish_non_exhaustive()
+    }
+}
+
+impl TapeWriter {
+    /// Returns a writer for the tape `path`; `source` is named in errors about rows.
+    ///
+    /// # Errors
+    /// [`Error::Tape`] if the folder can't be written.
+    pub fn create(path: &Path, has_local: bool, source: &str) -> Result<Self> {
+        let (temporary, mut file) = create_temporary(path)?;
+        // The place of the header stays zero until the end, so an unfinished file is no tape.
+        if let Err(fault) = file.write_all(&[0; HEADER_BYTES]) {
+            drop(file);
+            let _ = fs::remove_file(&temporary);
+            return Err(write_error(path, &fault));
+        }
+        Ok(Self {
+            path: path.to_path_buf(),
+            temporary,
+            source: if source.is_empty() {
+                path.display().to_string()
+            } else {
+                source.to_owned()
+            },
+            file: Some(file),
+            has_local,
+            validator: Validator::new(has_local),
+            pending: None,
+            block: Vec::with_capacity(BLOCK_BYTES),
+            sums: Vec::new(),
+            content: Box::new(Xxh3::new()),
+        })
+    }
+
+    /// Returns the number of rows taken so far.
+    #[must_use]
+    pub fn row_count(&self) -> u64 {
+        self.validator.rows()
+    }
+
+    /// Appends rows. LAST flags are set here, those of the caller are ignored; without a local clock `local_ns` becomes `exch_ns`.
+    ///
+    /// # Errors
+    /// [`Error::Tick`] with source and row if a row breaks a rule, [`Error::Tape`] if the disk fails; the writer is over then.
+    pub fn append(&mut self, rows: &[Tick]) -> Result<()> {
+        let outcome = self.append_rows(rows);
+        if outcome.is_err() {
+            self.discard();
+        }
+        outcome
+    }
+
+    fn append_rows(&mut self, rows: &[Tick]) -> Result<()> {
+        if self.file.is_none() {
+            return Err(self.over());
+        }
+        for row in rows {
+            let mut row = *row;
+            row.flags &= !FLAG_LAST;
+            if !self.has_local {
+                row.local_ns = row.exch_ns;
+            }
+            let number = self.validator.rows();
+            self.validator
+                .push(&row)
+                .map_err(|fault| Error::Tick(format!("{}: row {number}: {fault}", self.source)))?;
+            if let Some(mut before) = self.pending.replace(row) {
+                if before.exch_ns != row.exch_ns {
+                    before.flags |= FLAG_LAST;
+                }
+                self.store(&before)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn store(&mut self, row: &Tick) -> Result<()> {
+        encode_row(row, &mut self.block);
+        if self.block.len() == BLOCK_BYTES {
+            self.flush_block()?;
+        }
+        Ok(())
+    }
+
+    fn flush_block(&mut self) -> Result<()> {
+        self.content.update(&self.block);
+        self.sums.extend_from_slice(&xxh3_64(&self.block).to_le_bytes());
+        let file = self
+            .file
+            .as_mut()
+            .expect("append and finish refuse to work without a file");
+        file.write_all(&self.block)
+            .map_err(|fault| write_error(&self.path, &fault))?;
+        self.block.clear();
+        Ok(())
+    }
+
+    /// Seals the tape: writes checksums, metadata and header, syncs, makes it read-only, renames it into place and syncs the folder.
+    ///
+    /// # Errors
+    /// [`Error::Tape`] if the disk fails or the writer has failed before; nothing is left behind then.
+    pub fn finish(mut self, metadata: &str) -> Result<TapeSummary> {
+        // Whatever goes wrong, `Drop` removes the temporary file.
+        if self.file.is_none() {
+            return Err(self.over());
+        }
+        if metadata.len() as u64 > METADATA_BYTES_MAX {
+            let message = format!(
+                "{}: {} bytes of metadata are too many",
+                self.path.display(),
+                metadata.len()
+            );
+            return Err(Error::Tape(message));
+        }
+        if let Some(mut last) = self.pending.take() {
+            last.flags |= FLAG_LAST;
+            self.store(&last)?;
+        }
+        if !self.block.is_empty() {
+            self.flush_block()?;
+        }
+        self.content.update(metadata.as_bytes());
+        let (price_min, price_max) = self.validator.price_bounds();
+        let header = Header {
+            row_count: self.validator.rows(),
+            exch_ns_first: self.validator.exch_ns_first(),
+            exch_ns_last: self.validator.exch_ns_last(),
+            price_min,
+            price_max,
+            metadata_bytes: metadata.len() as u64,
+            has_local: self.has_local,
+            content_hash: self.content.digest128(),
+            blocks_hash: xxh3_64(&self.sums),
+            metadata_hash: xxh3_64(metadata.as_bytes()),
+        };
+        self.seal(&header, metadata)
+            .map_err(|fault| write_error(&self.path, &fault))?;
+        Ok(TapeSummary {
+            row_count: header.row_count,
+            content_hash: header.content_hash,
+            price_range: (price_min <= price_max).then_some((price_min, price_max)),
+            exch_ns_first: header.exch_ns_first,
+            exch_ns_last: header.exch_ns_last,
+            bytes: header.file_bytes(),
+        })
+    }
+
+    fn seal(&mut self, header: &Header, metadata: &str) -> io::Result<()> {
+        let mut file = self.file.take().expect("finish refuses to work without a file");
+        file.write_all(&self.sums)?;
+        file.write_all(metadata.as_bytes())?;
+        file.seek(SeekFrom::Start(0))?;
+        file.write_all(&header.encode())?;
+        let mut permissions = file.metadata()?.permissions();
+        permissions.set_readonly(true);
+        file.set_permissions(permissions)?;
+        file.sync_all()?;
+        drop(file);
+        fs::rename(&self.temporary, &self.path)?;
+        sync_folder(&self.path)
+    }
+
+    /// Gives up: removes the temporary file. Does nothing if the writer is over already.
+    pub fn abort(mut self) {
+        self.discard();
+    }
+
+    fn discard(&mut self) {
+        if self.file.take().is_some() {
+            let _ = fs::remove_file(&self.temporary);
+        }
+    }
+
+    fn over(&self) -> Error {
+        Error::Tape(format!(
+            "{}: this tape was aborted or failed before",
+            self.path.display()
+        ))
+    }
+}
+
+impl Drop for TapeWriter {
+    fn drop(&mut self) {
+        self.discard();
+        // A seal that failed half-way has given its file away already; after a rename this name is gone, which is fine.
+        let _ = fs::remove_file(&self.temporary);
+    }
+}
+
+fn create_temporary(path: &Path) -> Result<(PathBuf, File)> {
+    let Some(name) = path.file_name() else {
+        return Err(Error::Tape(format!("{}: not a file name", path.display())));
+    };
+    for attempt in 0..TEMPORARY_NAMES_MAX {
+        let temporary = path.with_file_name(format!(
+            ".{}.{}-{attempt}.partial",
+            name.to_string_lossy(),
+            process::id()
+        ));
+        match OpenOptions::new().write(true).create_new(true).open(&temporary) {
+            Ok(file) => return Ok((temporary, file)),
+            Err(fault) if fault.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(fault) => return Err(write_error(path, &fault)),
+        }
+    }
+    Err(Error::Tape(format!(
+        "{}: no free temporary name beside it",
+        path.display()
+    )))
+}
+
+fn write_error(path: &Path, fault: &io::Error) -> Error {
+    Error::Tape(format!(
+        "{}: cannot write: {fault}; free some space or choose another folder",
+        path.display()
+    ))
+}
+
+// A rename is durable only once its folder is; other systems than Unix offer no such call.
+fn sync_folder(path: &Path) -> io::Result<()> {
+    if cfg!(unix) {
+        let folder = path
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty())
+            .unwrap_or(Path::new("."));
+        File::open(folder)?.sync_all()?;
+    }
+    Ok(())
+}
+
+const _: () = assert!(BLOCK_BYTES % ROW_BYTES == 0, "rows never straddle blocks");

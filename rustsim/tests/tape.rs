@@ -1,0 +1,305 @@
+//! Tapes written, read back, and damaged in every way that we could think of.
+
+use rustsim::tape::{MappedTape, TapeSummary, TapeWriter};
+use rustsim::types::{FLAG_IMAGE, FLAG_LAST, KIND_CLEAR, KIND_TRADE, Tick};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process;
+
+/// Flips and cuts tried by `every_damage_is_refused`, on top of every bit of the header.
+const DAMAGES: u64 = 3000;
+
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("rustsim-tape-{}-{name}", process::id()));
+        fs::create_dir_all(&path).expect("a temporary folder can be made");
+        Self(path)
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    fn names(&self) -> Vec<String> {
+        let entries = fs::read_dir(&self.0).expect("the folder is there");
+        entries
+            .map(|entry| entry.expect("readable").file_name().to_string_lossy().into_owned())
+            .collect()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+// A small generator with a fixed seed: SplitMix64.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, bound: u32) -> u32 {
+        u32::try_from(self.next() % u64::from(bound)).expect("below a u32")
+    }
+}
+
+fn sample_rows(count: usize, has_local: bool) -> Vec<Tick> {
+    let mut random = Random(count as u64);
+    let mut exch_ns = 1_700_000_000_000_000_000;
+    let mut rows = vec![Tick {
+        exch_ns,
+        local_ns: exch_ns + 40,
+        kind: KIND_CLEAR,
+        ..Tick::default()
+    }];
+    while rows.len() < count {
+        exch_ns += i64::from(random.below(4)) * 1_000_000;
+        let trade = random.below(5) == 0;
+        rows.push(Tick {
+            exch_ns,
+            local_ns: exch_ns + 40,
+            price: 20_000 + i32::try_from(random.below(50)).expect("small"),
+            qty: 1 + i32::try_from(random.below(9)).expect("small"),
+            join: 0,
+            kind: if trade { KIND_TRADE } else { 0 },
+            side: u8::from(random.below(2) == 1),
+            flags: if trade { 0 } else { FLAG_IMAGE },
+            reserved: 0,
+        });
+    }
+    rows.truncate(count);
+    if !has_local {
+        for row in &mut rows {
+            row.local_ns = row.exch_ns;
+        }
+    }
+    rows
+}
+
+fn write(path: &Path, rows: &[Tick], has_local: bool, chunk: usize) -> TapeSummary {
+    let mut writer = TapeWriter::create(path, has_local, "sample").expect("the folder is writable");
+    for part in rows.chunks(chunk) {
+        writer.append(part).expect("the rows are good");
+    }
+    writer.finish("{\"name\": \"sample\"}").expect("the disk has room")
+}
+
+fn without_last(rows: &[Tick]) -> Vec<Tick> {
+    rows.iter()
+        .map(|row| Tick {
+            flags: row.flags & !FLAG_LAST,
+            ..*row
+        })
+        .collect()
+}
+
+#[test]
+fn rows_come_back_as_written() {
+    let folder = Folder::new("round-trip");
+    for count in [0, 1, 2, 2047, 2048, 2049, 10_000] {
+        for has_local in [false, true] {
+            let rows = sample_rows(count, has_local);
+            let path = folder.file("a.tape");
+            let summary = write(&path, &rows, has_local, 777);
+            let tape = MappedTape::open(&path).expect("a sealed tape opens");
+            assert_eq!(without_last(tape.rows()), rows);
+            assert_eq!(tape.has_local(), has_local);
+            assert_eq!(tape.metadata(), "{\"name\": \"sample\"}");
+            assert_eq!(tape.content_hash(), summary.content_hash);
+            assert_eq!(tape.price_range(), summary.price_range);
+            assert_eq!(summary.bytes, fs::metadata(&path).expect("written").len());
+        }
+    }
+    assert_eq!(folder.names(), ["a.tape"], "no temporary file is left");
+}
+
+#[test]
+fn last_flag_stands_on_the_last_row_of_each_time_only() {
+    let folder = Folder::new("last");
+    let mut rows = sample_rows(3000, false);
+    for row in &mut rows {
+        row.flags |= FLAG_LAST;
+    }
+    write(&folder.file("a.tape"), &rows, false, 1);
+    let tape = MappedTape::open(&folder.file("a.tape")).expect("opens");
+    for pair in tape.rows().windows(2) {
+        assert_eq!(pair[0].flags & FLAG_LAST != 0, pair[0].exch_ns != pair[1].exch_ns);
+    }
+    assert_ne!(tape.rows()[2999].flags & FLAG_LAST, 0);
+}
+
+#[test]
+fn bytes_do_not_depend_on_the_chunks() {
+    let folder = Folder::new("chunks");
+    let rows = sample_rows(9000, true);
+    write(&folder.file("a.tape"), &rows, true, 1);
+    write(&folder.file("b.tape"), &rows, true, 9000);
+    let (a, b) = (fs::read(folder.file("a.tape")), fs::read(folder.file("b.tape")));
+    assert_eq!(a.expect("written"), b.expect("written"));
+}
+
+#[test]
+fn first_row_at_finds_the_first_of_equal_times() {
+    let folder = Folder::new("search");
+    let rows = sample_rows(500, false);
+    write(&folder.file("a.tape"), &rows, false, 100);
+    let tape = MappedTape::open(&folder.file("a.tape")).expect("opens");
+    for row in &rows {
+        let expected = rows
+            .iter()
+            .position(|other| other.exch_ns >= row.exch_ns)
+            .expect("itself");
+        assert_eq!(tape.first_row_at(row.exch_ns), expected);
+    }
+    assert_eq!(tape.first_row_at(i64::MAX), 500);
+    assert_eq!(tape.first_row_at(i64::MIN), 0);
+}
+
+#[test]
+fn bad_row_names_source_and_row_and_leaves_nothing_behind() {
+    let folder = Folder::new("bad-row");
+    let mut rows = sample_rows(5000, false);
+    rows[4321].qty = -1;
+    let mut writer = TapeWriter::create(&folder.file("a.tape"), false, "day.parquet").expect("writable");
+    writer.append(&rows[..4000]).expect("good");
+    let fault = writer.append(&rows[4000..]).expect_err("row 4321 is bad").to_string();
+    assert!(fault.starts_with("day.parquet: row 4321: qty -1"), "{fault}");
+    assert_eq!(folder.names(), Vec::<String>::new());
+    assert!(writer.append(&rows[..1]).is_err(), "a failed writer takes no more rows");
+    assert!(writer.finish("{}").is_err(), "a failed writer can't be sealed");
+    assert_eq!(folder.names(), Vec::<String>::new());
+}
+
+#[test]
+fn aborted_or_dropped_writer_leaves_nothing_behind() {
+    let folder = Folder::new("abort");
+    let rows = sample_rows(5000, false);
+    let mut writer = TapeWriter::create(&folder.file("a.tape"), false, "").expect("writable");
+    writer.append(&rows).expect("good");
+    writer.abort();
+    assert_eq!(folder.names(), Vec::<String>::new());
+    let mut writer = TapeWriter::create(&folder.file("a.tape"), false, "").expect("writable");
+    writer.append(&rows).expect("good");
+    assert_eq!(folder.names().len(), 1, "the temporary file is there");
+    assert!(
+        MappedTape::open(&folder.file(&folder.names()[0])).is_err(),
+        "and is no tape"
+    );
+    drop(writer);
+    assert_eq!(folder.names(), Vec::<String>::new());
+}
+
+#[test]
+fn sealed_tape_replaces_an_older_one_under_its_readers() {
+    let folder = Folder::new("replace");
+    let path = folder.file("a.tape");
+    write(&path, &sample_rows(100, false), false, 100);
+    let old = MappedTape::open(&path).expect("opens");
+    write(&path, &sample_rows(200, false), false, 100);
+    assert_eq!(old.rows().len(), 100, "the old mapping lives on");
+    assert_eq!(MappedTape::open(&path).expect("opens").rows().len(), 200);
+}
+
+// Goal: no damage passes silently, none panics, and each is refused with the file's name.
+#[test]
+fn every_damage_is_refused() {
+    let folder = Folder::new("damage");
+    let path = folder.file("a.tape");
+    write(&path, &sample_rows(5000, true), true, 5000);
+    let good = fs::read(&path).expect("written");
+    let bad_path = folder.file("bad.tape");
+    let refuse = |bytes: &[u8], what: &str| {
+        fs::write(&bad_path, bytes).expect("writable");
+        let fault = MappedTape::open(&bad_path).expect_err(what).to_string();
+        assert!(fault.contains("bad.tape"), "{what}: {fault}");
+        fault
+    };
+    for bit in 0..128 * 8 {
+        let mut bad = good.clone();
+        bad[bit / 8] ^= 1 << (bit % 8);
+        refuse(&bad, &format!("header bit {bit}"));
+    }
+    let size = u32::try_from(good.len()).expect("a small tape");
+    let mut random = Random(20_261_122);
+    for round in 0..DAMAGES {
+        let at = random.below(size) as usize;
+        let mut bad = good.clone();
+        let what = format!("round {round} at byte {at}");
+        match round % 4 {
+            0 | 1 => bad[at] ^= 1 << random.below(8),
+            2 => bad.truncate(at),
+            _ => bad.push(0),
+        }
+        let fault = refuse(&bad, &what);
+        if round % 4 <= 1 && (128..128 + 5000 * 32).contains(&at) {
+            let block = (at - 128) / (64 * 1024);
+            assert!(fault.contains(&format!("block {block} ")), "{what}: {fault}");
+        }
+    }
+}
+
+// Goal: even a file whose checksums are right is refused if its rows break the rules.
+#[test]
+fn forged_rows_with_good_checksums_are_refused() {
+    use rustsim::tape::format::{Header, encode_row};
+    use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
+    let folder = Folder::new("forged");
+    let path = folder.file("a.tape");
+    let forge = |row: Tick, price_max: i32| {
+        let mut rows = Vec::new();
+        encode_row(&row, &mut rows);
+        let sums = xxh3_64(&rows).to_le_bytes();
+        let header = Header {
+            row_count: 1,
+            exch_ns_first: row.exch_ns,
+            exch_ns_last: row.exch_ns,
+            price_min: row.price,
+            price_max,
+            metadata_bytes: 0,
+            has_local: false,
+            content_hash: xxh3_128(&rows),
+            blocks_hash: xxh3_64(&sums),
+            metadata_hash: xxh3_64(&[]),
+        };
+        fs::write(&path, [header.encode().as_slice(), &rows, &sums].concat()).expect("writable");
+        MappedTape::open(&path)
+    };
+    let good = Tick {
+        exch_ns: 5,
+        local_ns: 5,
+        price: 9,
+        qty: 1,
+        flags: FLAG_LAST,
+        ..Tick::default()
+    };
+    assert!(forge(good, 9).is_ok());
+    assert!(forge(good, 10).is_err(), "the header must tell the prices of the rows");
+    assert!(forge(Tick { flags: 0, ..good }, 9).is_err());
+    assert!(forge(Tick { kind: 9, ..good }, 9).is_err());
+    assert!(forge(Tick { qty: -4, ..good }, 9).is_err());
+}
+
+#[test]
+fn missing_empty_and_foreign_files_are_refused() {
+    let folder = Folder::new("foreign");
+    assert!(MappedTape::open(&folder.file("none.tape")).is_err());
+    assert!(MappedTape::open(&folder.0).is_err(), "a folder is no tape");
+    fs::write(folder.file("empty.tape"), []).expect("writable");
+    assert!(MappedTape::open(&folder.file("empty.tape")).is_err());
+    fs::write(folder.file("text.tape"), vec![b'x'; 4096]).expect("writable");
+    let fault = MappedTape::open(&folder.file("text.tape"))
+        .expect_err("no tape")
+        .to_string();
+    assert!(fault.contains("no tape"), "{fault}");
+    assert!(TapeWriter::create(&folder.file("no/such/folder.tape"), false, "").is_err());
+}
