@@ -112,7 +112,8 @@ def test_wheel_works_from_another_directory(installed: Path, tmp_path: Path) -> 
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     text = run(installed, "-m", "sweep", "--help", cwd=tmp_path, environment=environment)
     assert "launch" in text
-    code = "import rustsim, strategies, sweep\nfor m in (rustsim, strategies, sweep): print(m.__file__)"
+    names = "rustsim, strategies, sweep"
+    code = f"import {names}\nfor module in ({names}): print(module.__file__)"
     files = run(installed, "-c", code, cwd=tmp_path, environment=environment).split()
     home = str(installed.parent.parent)
     assert all(file.startswith(home) for file in files), files
