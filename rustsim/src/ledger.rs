@@ -1,1 +1,0 @@
-//! The exact account of one replay.
