@@ -104,6 +104,15 @@ class TapeBuilder:
         """Seal the tape; return row_count, content_hash, price_min, price_max, exch_ns_first, exch_ns_last, bytes."""
     def abort(self) -> None: ...
 
+def scan_book(
+    exch_ns: Any, kind: Any, side: Any, flags: Any, price: Any, qty: Any, *, visible_levels: int
+) -> dict[str, Any]:
+    """Look at sorted rows as a book.
+
+    Return groups, crossed_groups, locked_groups (after whole groups, auction data left out), levels_max and out_of_view: a
+    mask (u8 per row) of the levels that left a window of visible_levels instead of becoming empty (0: no limit, empty mask).
+    """
+
 @final
 class MarketView:
     """What the strategy sees of the market; one object, updated in place before every wake-up."""

@@ -12,7 +12,7 @@ mod rustsim {
     use pyo3::prelude::*;
 
     #[pymodule_export]
-    use super::tape::{Tape, TapeBuilder};
+    use super::tape::{Tape, TapeBuilder, scan_book};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -1,7 +1,7 @@
 //! Python face of tapes: columns in, columns out.
 
 use crate::error::{Error, Result};
-use crate::tape::{MappedTape, TapeSummary, TapeWriter};
+use crate::tape::{MappedTape, TapeSummary, TapeWriter, view};
 use crate::types::Tick;
 use pyo3::buffer::{Element, PyBuffer};
 use pyo3::exceptions::{PyIndexError, PyValueError};
@@ -137,24 +137,54 @@ struct Columns {
 }
 
 impl Columns {
-    fn append_to(&self, writer: &mut TapeWriter) -> Result<()> {
+    #[allow(clippy::too_many_arguments, reason = "one argument per column")]
+    fn read(
+        source: &str,
+        exch_ns: &Bound<'_, PyAny>,
+        local_ns: Option<&Bound<'_, PyAny>>,
+        kind: &Bound<'_, PyAny>,
+        side: &Bound<'_, PyAny>,
+        flags: &Bound<'_, PyAny>,
+        price: &Bound<'_, PyAny>,
+        qty: &Bound<'_, PyAny>,
+        join: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Self> {
+        let exch_ns = column::<i64>(source, exch_ns, "exch_ns", None)?;
+        let count = Some(exch_ns.len());
+        Ok(Self {
+            local_ns: local_ns
+                .map(|values| column(source, values, "local_ns", count))
+                .transpose()?,
+            kind: column(source, kind, "kind", count)?,
+            side: column(source, side, "side", count)?,
+            flags: column(source, flags, "flags", count)?,
+            price: column(source, price, "price", count)?,
+            qty: column(source, qty, "qty", count)?,
+            join: join.map(|values| column(source, values, "join", count)).transpose()?,
+            exch_ns,
+        })
+    }
+
+    fn rows(&self, start: usize, stop: usize) -> Vec<Tick> {
         let local_ns = self.local_ns.as_ref().unwrap_or(&self.exch_ns);
+        let row = |row: usize| Tick {
+            exch_ns: self.exch_ns[row],
+            local_ns: local_ns[row],
+            price: self.price[row],
+            qty: self.qty[row],
+            join: self.join.as_ref().map_or(0, |join| join[row]),
+            kind: self.kind[row],
+            side: self.side[row],
+            flags: self.flags[row],
+            reserved: 0,
+        };
+        (start..stop).map(row).collect()
+    }
+
+    fn append_to(&self, writer: &mut TapeWriter) -> Result<()> {
         let count = self.exch_ns.len();
-        let mut chunk: Vec<Tick> = Vec::with_capacity(CHUNK_ROWS.min(count));
         for start in (0..count).step_by(CHUNK_ROWS) {
-            chunk.clear();
-            chunk.extend((start..count.min(start + CHUNK_ROWS)).map(|row| Tick {
-                exch_ns: self.exch_ns[row],
-                local_ns: local_ns[row],
-                price: self.price[row],
-                qty: self.qty[row],
-                join: self.join.as_ref().map_or(0, |join| join[row]),
-                kind: self.kind[row],
-                side: self.side[row],
-                flags: self.flags[row],
-                reserved: 0,
-            }));
-            writer.append(&chunk)?;
+            writer.append(&self.rows(start, count.min(start + CHUNK_ROWS)))?;
         }
         Ok(())
     }
@@ -206,24 +236,12 @@ impl TapeBuilder {
         join: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
         if local_ns.is_some() != self.has_local {
-            return Err(self.shape_error("local_ns must be given exactly if the tape has a local clock"));
+            return Err(shape_error(
+                &self.source,
+                "local_ns must be given exactly if the tape has a local clock",
+            ));
         }
-        let exch_ns = self.column::<i64>(exch_ns, "exch_ns", "i64", None)?;
-        let count = Some(exch_ns.len());
-        let columns = Columns {
-            local_ns: local_ns
-                .map(|values| self.column(values, "local_ns", "i64", count))
-                .transpose()?,
-            kind: self.column(kind, "kind", "u8", count)?,
-            side: self.column(side, "side", "u8", count)?,
-            flags: self.column(flags, "flags", "u8", count)?,
-            price: self.column(price, "price", "i32", count)?,
-            qty: self.column(qty, "qty", "i32", count)?,
-            join: join
-                .map(|values| self.column(values, "join", "u32", count))
-                .transpose()?,
-            exch_ns,
-        };
+        let columns = Columns::read(&self.source, exch_ns, local_ns, kind, side, flags, price, qty, join)?;
         let writer = self.writer.as_mut().ok_or_else(|| over(&self.path))?;
         Ok(py.detach(|| columns.append_to(writer))?)
     }
@@ -251,35 +269,63 @@ impl TapeBuilder {
     }
 }
 
-impl TapeBuilder {
-    fn column<T: Element>(
-        &self,
-        column: &Bound<'_, PyAny>,
-        name: &str,
-        kind: &str,
-        count: Option<usize>,
-    ) -> PyResult<Vec<T>> {
-        let buffer = PyBuffer::<T>::get(column).map_err(|fault| {
-            self.shape_error(&format!(
-                "column {name} must be a buffer of {kind} (numpy array or array.array): {fault}"
-            ))
-        })?;
-        if buffer.dimensions() != 1 || !buffer.is_c_contiguous() {
-            return Err(self.shape_error(&format!("column {name} must be one-dimensional and contiguous")));
-        }
-        if count.is_some_and(|count| count != buffer.item_count()) {
-            let found = buffer.item_count();
-            let expected = count.unwrap_or(0);
-            return Err(self.shape_error(&format!("column {name} has {found} rows, exch_ns has {expected}")));
-        }
-        buffer.to_vec(column.py())
+fn column<T: Element>(source: &str, values: &Bound<'_, PyAny>, name: &str, count: Option<usize>) -> PyResult<Vec<T>> {
+    let buffer = PyBuffer::<T>::get(values).map_err(|fault| {
+        let kind = std::any::type_name::<T>();
+        let what = format!("column {name} must be a buffer of {kind} (numpy array or array.array): {fault}");
+        shape_error(source, &what)
+    })?;
+    if buffer.dimensions() != 1 || !buffer.is_c_contiguous() {
+        return Err(shape_error(
+            source,
+            &format!("column {name} must be one-dimensional and contiguous"),
+        ));
     }
+    if let Some(expected) = count.filter(|count| *count != buffer.item_count()) {
+        let found = buffer.item_count();
+        return Err(shape_error(
+            source,
+            &format!("column {name} has {found} rows, exch_ns has {expected}"),
+        ));
+    }
+    buffer.to_vec(values.py())
+}
 
-    fn shape_error(&self, what: &str) -> PyErr {
-        Error::Tick(format!("{}: {what}", self.source)).into()
-    }
+fn shape_error(source: &str, what: &str) -> PyErr {
+    Error::Tick(format!("{source}: {what}")).into()
 }
 
 fn over(path: &str) -> PyErr {
     Error::Tape(format!("{path}: this tape was finished or aborted before")).into()
+}
+
+/// Look at sorted rows as a book; return groups, crossed_groups, locked_groups, levels_max and the mask out_of_view (u8 per row).
+#[pyfunction]
+#[pyo3(signature = (exch_ns, kind, side, flags, price, qty, *, visible_levels))]
+#[allow(clippy::too_many_arguments, reason = "one argument per column")]
+pub(crate) fn scan_book<'py>(
+    py: Python<'py>,
+    exch_ns: &Bound<'py, PyAny>,
+    kind: &Bound<'py, PyAny>,
+    side: &Bound<'py, PyAny>,
+    flags: &Bound<'py, PyAny>,
+    price: &Bound<'py, PyAny>,
+    qty: &Bound<'py, PyAny>,
+    visible_levels: usize,
+) -> PyResult<Bound<'py, PyDict>> {
+    let columns = Columns::read("scan_book", exch_ns, None, kind, side, flags, price, qty, None)?;
+    let (scan, mask) = py.detach(|| {
+        let rows = columns.rows(0, columns.exch_ns.len());
+        let scan = view::scan_book(&rows, visible_levels);
+        let mut mask = vec![0_u8; rows.len()];
+        scan.out_of_view.iter().for_each(|&row| mask[row] = 1);
+        (scan, mask)
+    });
+    let facts = PyDict::new(py);
+    facts.set_item("groups", scan.groups)?;
+    facts.set_item("crossed_groups", scan.crossed_groups)?;
+    facts.set_item("locked_groups", scan.locked_groups)?;
+    facts.set_item("levels_max", scan.levels_max)?;
+    facts.set_item("out_of_view", PyBytes::new(py, &mask))?;
+    Ok(facts)
 }

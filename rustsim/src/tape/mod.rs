@@ -19,6 +19,7 @@ pub mod format;
 mod map;
 pub mod reader;
 pub mod validate;
+pub mod view;
 pub mod writer;
 
 pub use reader::MappedTape;
