@@ -2,10 +2,25 @@
 //!
 //! The rules are written down in `docs/semantics.md`; the slow twin in `tests/reference.rs` is the same rules without any speed.
 
+mod consumed;
+mod digest;
+mod matching;
+mod order_queue;
+mod recorded;
+
+pub mod book;
 pub mod error;
+pub mod gateway;
+pub mod host;
 pub mod latency;
 pub mod ledger;
+pub mod link;
+pub mod queue;
+pub mod replay;
 pub mod rng;
+pub mod schedule;
+pub mod sim;
+pub mod spec;
 pub mod tape;
 pub mod types;
 

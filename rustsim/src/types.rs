@@ -220,6 +220,8 @@ pub enum Reason {
     Fok = 11,
     /// The data ended.
     EndOfData = 12,
+    /// The market is in an auction phase, which is not simulated.
+    Phase = 13,
 }
 
 /// Who was there first.

@@ -1,0 +1,274 @@
+//! The displayed book: sizes per price with the best price of each side at hand.
+//!
+//! Layout: one dense array of sizes per side over the price range seen so far, a bit per non-empty price and a bit per non-empty word of
+//! those. The ask side is stored mirrored, so that on both sides the best price is the *highest* slot and one piece of code serves both.
+//! Cost: a size change is one load and one store; losing the best price scans words downwards, 4,096 prices per summary word.
+//! Known limits: memory is 9 bytes per price of the range; ranges beyond [`SPAN_MAX`] prices are refused.
+
+use crate::error::{Error, Result};
+use crate::types::{Side, TickIndex};
+
+/// Widest price range that a book covers, in ticks.
+pub const SPAN_MAX: i64 = 1 << 26;
+const NO_SLOT: u32 = u32::MAX;
+const GROW_MARGIN: i64 = 1024;
+
+#[derive(Debug, Clone)]
+struct Ladder {
+    sizes: Vec<i32>,
+    words: Vec<u64>,
+    summary: Vec<u64>,
+    best: u32,
+}
+
+impl Ladder {
+    fn new(span: usize) -> Self {
+        let words = span.div_ceil(64);
+        Self { sizes: vec![0; words * 64], words: vec![0; words], summary: vec![0; words.div_ceil(64)], best: NO_SLOT }
+    }
+
+    #[inline]
+    fn set(&mut self, slot: usize, size: i32) -> i32 {
+        let before = std::mem::replace(&mut self.sizes[slot], size);
+        if (before == 0) != (size == 0) {
+            self.set_presence(slot, size != 0);
+        }
+        before
+    }
+
+    #[inline]
+    fn set_presence(&mut self, slot: usize, present: bool) {
+        let word = slot >> 6;
+        if present {
+            self.words[word] |= 1 << (slot & 63);
+            self.summary[word >> 6] |= 1 << (word & 63);
+            let slot = slot_code(slot);
+            if self.best == NO_SLOT || slot > self.best {
+                self.best = slot;
+            }
+        } else {
+            self.words[word] &= !(1 << (slot & 63));
+            if self.words[word] == 0 {
+                self.summary[word >> 6] &= !(1 << (word & 63));
+            }
+            if slot_code(slot) == self.best {
+                self.best = self.highest_below(slot).map_or(NO_SLOT, slot_code);
+            }
+        }
+    }
+
+    /// Returns the highest non-empty slot below `slot`.
+    #[inline]
+    fn highest_below(&self, slot: usize) -> Option<usize> {
+        let word = slot >> 6;
+        let within = self.words[word] & ((1u64 << (slot & 63)) - 1);
+        if within != 0 {
+            return Some((word << 6) + 63 - within.leading_zeros() as usize);
+        }
+        let mut group = word >> 6;
+        let mut mask = self.summary[group] & ((1u64 << (word & 63)) - 1);
+        while mask == 0 {
+            if group == 0 {
+                return None;
+            }
+            group -= 1;
+            mask = self.summary[group];
+        }
+        let word = (group << 6) + 63 - mask.leading_zeros() as usize;
+        Some((word << 6) + 63 - self.words[word].leading_zeros() as usize)
+    }
+}
+
+#[inline]
+fn slot_code(slot: usize) -> u32 {
+    u32::try_from(slot).expect("slots stay below SPAN_MAX, which fits u32")
+}
+
+/// Sizes of both sides of one instrument.
+#[derive(Debug, Clone)]
+pub struct LimitOrderBook {
+    low: TickIndex,
+    high: TickIndex,
+    sides: [Ladder; 2],
+}
+
+impl LimitOrderBook {
+    /// Creates an empty book that covers `low..=high` and grows beyond it when it must.
+    ///
+    /// # Errors
+    /// `Error::Tick` if the range is wider than [`SPAN_MAX`].
+    pub fn new(low: TickIndex, high: TickIndex) -> Result<Self> {
+        let high = high.max(low);
+        let span = i64::from(high) - i64::from(low) + 1;
+        let high = i32::try_from(i64::from(low) + (span + 63) / 64 * 64 - 1).unwrap_or(high);
+        let span = i64::from(high) - i64::from(low) + 1;
+        if span > SPAN_MAX {
+            return Err(Error::Tick(format!(
+                "prices {low}..={high} span {span} ticks, more than the {SPAN_MAX} that a book covers; check the tick size"
+            )));
+        }
+        let span = usize::try_from(span).expect("span is positive and below SPAN_MAX");
+        Ok(Self { low, high, sides: [Ladder::new(span), Ladder::new(span)] })
+    }
+
+    #[inline]
+    fn slot(&self, side: Side, price: TickIndex) -> Option<usize> {
+        if price < self.low || price > self.high {
+            return None;
+        }
+        let distance = match side {
+            Side::Bid => i64::from(price) - i64::from(self.low),
+            Side::Ask => i64::from(self.high) - i64::from(price),
+        };
+        usize::try_from(distance).ok()
+    }
+
+    #[inline]
+    fn price(&self, side: Side, slot: u32) -> TickIndex {
+        // The slot lies inside low..=high, so the sum fits again.
+        match side {
+            Side::Bid => self.low.wrapping_add_unsigned(slot),
+            Side::Ask => self.high.wrapping_sub_unsigned(slot),
+        }
+    }
+
+    /// Sets the size of a level and returns what it was.
+    ///
+    /// # Errors
+    /// `Error::Tick` if the book would have to span more than [`SPAN_MAX`] prices.
+    #[inline]
+    pub fn set(&mut self, side: Side, price: TickIndex, size: i32) -> Result<i32> {
+        debug_assert!(size >= 0, "level size {size} is negative");
+        match self.slot(side, price) {
+            Some(slot) => Ok(self.sides[side as usize].set(slot, size)),
+            None if size == 0 => Ok(0),
+            None => {
+                self.grow(price)?;
+                self.set(side, price, size)
+            }
+        }
+    }
+
+    #[cold]
+    fn grow(&mut self, price: TickIndex) -> Result<()> {
+        let clamp = |value: i64| i32::try_from(value.clamp(i64::from(i32::MIN), i64::from(i32::MAX))).unwrap_or(price);
+        let low = self.low.min(clamp(i64::from(price) - GROW_MARGIN));
+        let high = self.high.max(clamp(i64::from(price) + GROW_MARGIN));
+        let mut wider = Self::new(low, high)?;
+        for side in [Side::Bid, Side::Ask] {
+            let mut next = self.best(side);
+            while let Some(level) = next {
+                wider.set(side, level, self.size(side, level))?;
+                next = self.next_worse(side, level);
+            }
+        }
+        *self = wider;
+        Ok(())
+    }
+
+    /// Returns the displayed size of a level.
+    #[inline]
+    #[must_use]
+    pub fn size(&self, side: Side, price: TickIndex) -> i32 {
+        self.slot(side, price).map_or(0, |slot| self.sides[side as usize].sizes[slot])
+    }
+
+    /// Returns the best price of a side.
+    #[inline]
+    #[must_use]
+    pub fn best(&self, side: Side) -> Option<TickIndex> {
+        let best = self.sides[side as usize].best;
+        (best != NO_SLOT).then(|| self.price(side, best))
+    }
+
+    /// Returns both best prices if both sides show something.
+    #[inline]
+    #[must_use]
+    pub fn two_sided(&self) -> Option<(TickIndex, TickIndex)> {
+        Some((self.best(Side::Bid)?, self.best(Side::Ask)?))
+    }
+
+    /// Returns the next non-empty price behind `price`.
+    #[must_use]
+    pub fn next_worse(&self, side: Side, price: TickIndex) -> Option<TickIndex> {
+        let slot = self.slot(side, price)?;
+        self.sides[side as usize].highest_below(slot).map(|slot| self.price(side, slot_code(slot)))
+    }
+
+    /// Returns the price of the `n`-th level of a side, counted from 1 at the best.
+    #[must_use]
+    pub fn nth_best(&self, side: Side, n: u32) -> Option<TickIndex> {
+        let mut price = self.best(side)?;
+        for _ in 1..n {
+            price = self.next_worse(side, price)?;
+        }
+        Some(price)
+    }
+
+    /// Returns the levels of a side, best first, as (price, size).
+    #[must_use]
+    pub fn levels(&self, side: Side) -> Vec<(TickIndex, i32)> {
+        let mut levels = Vec::new();
+        let mut next = self.best(side);
+        while let Some(price) = next {
+            levels.push((price, self.size(side, price)));
+            next = self.next_worse(side, price);
+        }
+        levels
+    }
+
+    /// Empties both sides.
+    pub fn clear(&mut self) {
+        for side in [Side::Bid, Side::Ask] {
+            while let Some(price) = self.best(side) {
+                if let Some(slot) = self.slot(side, price) {
+                    self.sides[side as usize].set(slot, 0);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn agrees_with_a_sorted_map_on_random_updates() {
+        let mut book = LimitOrderBook::new(100, 131).unwrap();
+        let mut maps = [BTreeMap::new(), BTreeMap::new()];
+        let mut state = 1u64;
+        for _ in 0..200_000 {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let side = if state >> 63 == 0 { Side::Bid } else { Side::Ask };
+            let price = 100 + i32::try_from((state >> 33) % 9_000).unwrap() * (1 + i32::try_from((state >> 50) % 2).unwrap());
+            let size = i32::try_from((state >> 20) % 3).unwrap();
+            let before = book.set(side, price, size).unwrap();
+            let map: &mut BTreeMap<i32, i32> = &mut maps[side as usize];
+            let expected = if size == 0 { map.remove(&price) } else { map.insert(price, size) };
+            assert_eq!(before, expected.unwrap_or(0));
+            assert_eq!(book.best(Side::Bid), maps[0].last_key_value().map(|x| *x.0));
+            assert_eq!(book.best(Side::Ask), maps[1].first_key_value().map(|x| *x.0));
+        }
+        assert_eq!(book.levels(Side::Bid), maps[0].iter().rev().map(|(p, q)| (*p, *q)).collect::<Vec<_>>());
+        assert_eq!(book.levels(Side::Ask), maps[1].iter().map(|(p, q)| (*p, *q)).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn empty_side_has_no_best() {
+        let mut book = LimitOrderBook::new(0, 10).unwrap();
+        assert_eq!(book.best(Side::Bid), None);
+        book.set(Side::Bid, 5, 3).unwrap();
+        book.set(Side::Bid, 5, 0).unwrap();
+        assert_eq!(book.best(Side::Bid), None);
+        assert_eq!(book.two_sided(), None);
+    }
+
+    #[test]
+    fn range_beyond_the_limit_is_refused() {
+        let mut book = LimitOrderBook::new(0, 10).unwrap();
+        assert!(book.set(Side::Ask, i32::MAX, 1).is_err());
+        assert_eq!(book.set(Side::Ask, i32::MAX, 0).unwrap(), 0);
+    }
+}

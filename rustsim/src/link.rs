@@ -1,0 +1,136 @@
+//! The way between strategy and exchange: draws the latency of every message and keeps each session in order.
+//!
+//! A draw is keyed by the time at which its message is sent (`docs/semantics.md` section 2), never by trial or order number: parameter sets that act at the
+//! same moment meet the same latency.
+
+use crate::error::Result;
+use crate::latency::{FifoChannel, LatencyModel};
+use crate::rng::{Purpose, Streams};
+use crate::spec::LinkSpec;
+use crate::types::Nanos;
+
+/// Sessions that a strategy may use.
+pub const SESSIONS_MAX: u8 = 8;
+
+/// Number of a message among those of one purpose and one instant.
+#[derive(Debug, Clone, Copy)]
+struct Ordinal {
+    at_ns: Nanos,
+    next: u64,
+}
+
+impl Ordinal {
+    fn take(&mut self, at_ns: Nanos) -> u64 {
+        if self.at_ns != at_ns {
+            *self = Self { at_ns, next: 0 };
+        }
+        self.next += 1;
+        self.next - 1
+    }
+}
+
+/// One kind of message: its model, its stream, its numbering.
+#[derive(Debug, Clone)]
+struct Leg {
+    model: LatencyModel,
+    constant_ns: Option<Nanos>,
+    purpose: Purpose,
+    ordinal: Ordinal,
+}
+
+impl Leg {
+    fn new(model: LatencyModel, purpose: Purpose) -> Self {
+        let constant_ns = model.is_constant();
+        Self { model, constant_ns, purpose, ordinal: Ordinal { at_ns: Nanos::MIN, next: 0 } }
+    }
+
+    #[inline]
+    fn draw(&mut self, streams: &Streams, at_ns: Nanos) -> Nanos {
+        match self.constant_ns {
+            Some(latency) => latency,
+            None => {
+                let k = self.ordinal.take(at_ns);
+                self.model.sample_ns(streams.uniform(self.purpose, at_ns, k))
+            }
+        }
+    }
+}
+
+/// What is sent towards the exchange.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RequestKind {
+    Place,
+    Cancel,
+    Amend,
+}
+
+/// All channels of one strategy host.
+#[derive(Debug, Clone)]
+pub(crate) struct Link {
+    streams: Streams,
+    requests: [Leg; 3],
+    report: Leg,
+    feed: Leg,
+    out: Vec<FifoChannel>,
+    home: Vec<FifoChannel>,
+    feed_channel: FifoChannel,
+    loss_probability: f64,
+    loss_timeout_ns: Nanos,
+    loss: Ordinal,
+}
+
+impl Link {
+    pub(crate) fn new(spec: &LinkSpec, streams: Streams) -> Result<Self> {
+        let leg = |latency, purpose| Ok(Leg::new(LatencyModel::build(latency)?, purpose));
+        Ok(Self {
+            streams,
+            requests: [
+                leg(&spec.place, Purpose::Place)?,
+                leg(&spec.cancel, Purpose::Cancel)?,
+                leg(&spec.amend, Purpose::Amend)?,
+            ],
+            report: leg(&spec.report, Purpose::Report)?,
+            feed: leg(&spec.feed, Purpose::Feed)?,
+            out: (0..SESSIONS_MAX).map(|_| FifoChannel::new(spec.gap_ns)).collect(),
+            home: (0..SESSIONS_MAX).map(|_| FifoChannel::new(0)).collect(),
+            feed_channel: FifoChannel::new(0),
+            loss_probability: spec.loss_probability,
+            loss_timeout_ns: spec.loss_timeout_ns,
+            loss: Ordinal { at_ns: Nanos::MIN, next: 0 },
+        })
+    }
+
+    /// Returns whether every market row is seen at the moment it happens (on tapes without a local clock).
+    pub(crate) fn feed_is_instant(&self) -> bool {
+        self.feed.constant_ns == Some(0)
+    }
+
+    /// Returns when the strategy gives up on the request that it sends now, if that request is lost.
+    pub(crate) fn lost_until(&mut self, send_ns: Nanos) -> Option<Nanos> {
+        if self.loss_probability <= 0.0 {
+            return None;
+        }
+        let k = self.loss.take(send_ns);
+        let is_lost = self.streams.uniform(Purpose::Loss, send_ns, k) < self.loss_probability;
+        is_lost.then(|| send_ns.saturating_add(self.loss_timeout_ns))
+    }
+
+    /// Returns when a request that is sent now reaches the exchange.
+    pub(crate) fn arrival_ns(&mut self, kind: RequestKind, session: u8, send_ns: Nanos) -> Nanos {
+        let latency = self.requests[kind as usize].draw(&self.streams, send_ns);
+        self.out[usize::from(session % SESSIONS_MAX)].deliver(send_ns, latency)
+    }
+
+    /// Returns when an outcome of `exch_ns` reaches the strategy.
+    pub(crate) fn report_ns(&mut self, session: u8, exch_ns: Nanos) -> Nanos {
+        let latency = self.report.draw(&self.streams, exch_ns);
+        self.home[usize::from(session % SESSIONS_MAX)].deliver(exch_ns, latency)
+    }
+
+    /// Returns when a market group reaches the strategy; `stamp_ns` is its recorded local time, or its exchange time.
+    #[inline]
+    pub(crate) fn seen_ns(&mut self, exch_ns: Nanos, stamp_ns: Nanos) -> Nanos {
+        let latency = self.feed.draw(&self.streams, exch_ns);
+        self.feed_channel.deliver(stamp_ns.max(exch_ns), latency)
+    }
+}

@@ -1,0 +1,157 @@
+//! Own resting orders: one FIFO `OrderQueue` per side, best price first and in arrival order within a price.
+
+use crate::types::{AHEAD_ONE, Lots, Nanos, OrderId, Side, TickIndex};
+
+/// What is known about the volume ahead of an own order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Knowledge {
+    /// The level is displayed; `ahead` follows every row.
+    Followed,
+    /// The level left the view; `ahead` stays as it is until the level shows again.
+    Hidden,
+    /// The order joined outside of the view; nothing is known until the level shows.
+    Unknown,
+}
+
+/// One own order that rests at the exchange.
+#[derive(Debug, Clone)]
+pub(crate) struct RestingOrder {
+    pub(crate) id: OrderId,
+    pub(crate) side: Side,
+    pub(crate) price: TickIndex,
+    pub(crate) total: Lots,
+    pub(crate) filled: Lots,
+    /// OPI in 1/2^20 lot: market volume with priority over this order.
+    pub(crate) ahead: i64,
+    pub(crate) knowledge: Knowledge,
+    /// Value of `ahead` before the first decrease of the current instant, while that decrease may still turn out to be a print.
+    pub(crate) ahead_before_decrease: Option<i64>,
+    pub(crate) arrival_ns: Nanos,
+    pub(crate) ahead_at_arrival: i64,
+    pub(crate) post_only: bool,
+    pub(crate) session: u8,
+}
+
+impl RestingOrder {
+    pub(crate) fn leaves(&self) -> Lots {
+        self.total - self.filled
+    }
+
+    /// Returns the OPI as the ledger wants it: -1 if unknown.
+    pub(crate) fn ahead_or_unknown(&self) -> i64 {
+        if self.knowledge == Knowledge::Unknown { -1 } else { self.ahead }
+    }
+}
+
+/// Own resting orders of one side.
+#[derive(Debug, Clone)]
+pub(crate) struct OrderQueue {
+    side: Side,
+    /// Prices alone, so that the check on every market row touches one line.
+    prices: Vec<TickIndex>,
+    orders: Vec<RestingOrder>,
+}
+
+impl OrderQueue {
+    pub(crate) fn new(side: Side) -> Self {
+        Self { side, prices: Vec::new(), orders: Vec::new() }
+    }
+
+    #[inline]
+    pub(crate) fn best(&self) -> Option<TickIndex> {
+        self.prices.first().copied()
+    }
+
+    #[inline]
+    pub(crate) fn holds(&self, price: TickIndex) -> bool {
+        self.prices.contains(&price)
+    }
+
+    pub(crate) fn orders(&self) -> &[RestingOrder] {
+        &self.orders
+    }
+
+    pub(crate) fn orders_mut(&mut self) -> &mut [RestingOrder] {
+        &mut self.orders
+    }
+
+    /// Returns the own orders at one price, in queue order.
+    pub(crate) fn level_mut(&mut self, price: TickIndex) -> &mut [RestingOrder] {
+        let start = self.prices.iter().position(|p| *p == price).unwrap_or(self.prices.len());
+        let count = self.prices[start..].iter().take_while(|p| **p == price).count();
+        &mut self.orders[start..start + count]
+    }
+
+    pub(crate) fn find(&self, id: OrderId) -> Option<usize> {
+        self.orders.iter().position(|order| order.id == id)
+    }
+
+    /// Adds an order behind all own orders of its price.
+    pub(crate) fn join(&mut self, order: RestingOrder) {
+        let behind = |p: &TickIndex| self.side.is_better(order.price, *p);
+        let position = self.prices.iter().position(behind).unwrap_or(self.prices.len());
+        self.prices.insert(position, order.price);
+        self.orders.insert(position, order);
+    }
+
+    pub(crate) fn remove(&mut self, index: usize) -> RestingOrder {
+        self.prices.remove(index);
+        self.orders.remove(index)
+    }
+
+    /// Removes orders without leaves.
+    pub(crate) fn drop_filled(&mut self) {
+        let mut index = 0;
+        while index < self.orders.len() {
+            if self.orders[index].leaves() == 0 {
+                self.remove(index);
+            } else {
+                index += 1;
+            }
+        }
+    }
+}
+
+/// Returns the fills of orders that share one level when `traded` lots print there, and the lots that the market still consumed.
+///
+/// `queue` holds (ahead in 1/2^20 lot, leaves) in queue order. Conservation: the fills and the market part sum to `traded`.
+/// Worked: 40 ahead of A (5 lots), 70 ahead of B (5 lots): 80 traded fill 5 and 5, market 70; 78 fill 5 and 3; 72 fill 5 and 0.
+pub(crate) fn share_trade(traded: Lots, queue: impl Iterator<Item = (i64, Lots)>, mut fill: impl FnMut(usize, Lots)) -> Lots {
+    let mut own_before = 0;
+    let mut filled = 0;
+    for (index, (ahead, leaves)) in queue.enumerate() {
+        let surplus = (traded - own_before) * AHEAD_ONE - ahead;
+        let lots = surplus.div_euclid(AHEAD_ONE).clamp(0, leaves);
+        fill(index, lots);
+        filled += lots;
+        own_before += leaves;
+    }
+    traded - filled
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shared(traded: Lots, queue: &[(i64, Lots)]) -> (Vec<Lots>, Lots) {
+        let mut fills = vec![0; queue.len()];
+        let market = share_trade(traded, queue.iter().map(|(a, l)| (a * AHEAD_ONE, *l)), |i, lots| fills[i] = lots);
+        (fills, market)
+    }
+
+    #[test]
+    fn single_order_fills_what_exceeds_the_queue() {
+        for (traded, expected) in [(10, 0), (11, 1), (13, 3), (20, 3)] {
+            assert_eq!(shared(traded, &[(10, 3)]).0, [expected]);
+        }
+    }
+
+    #[test]
+    fn orders_of_one_level_share_one_print() {
+        let queue = [(40, 5), (70, 5)];
+        assert_eq!(shared(80, &queue), (vec![5, 5], 70));
+        assert_eq!(shared(78, &queue), (vec![5, 3], 70));
+        assert_eq!(shared(72, &queue), (vec![5, 0], 67));
+        assert_eq!(shared(13, &[(10, 2), (10, 2)]), (vec![2, 1], 10));
+    }
+}

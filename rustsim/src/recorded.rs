@@ -1,0 +1,91 @@
+//! The recorded book as rows change it, with credit for prints that follow the level row that already reflects them.
+//!
+//! Used twice: on the exchange clock for matching, and on the local clock for what the strategy sees.
+
+use crate::book::LimitOrderBook;
+use crate::error::Result;
+use crate::host::Print;
+use crate::types::{Side, TickIndex};
+
+#[derive(Debug, Clone, Copy)]
+struct Credit {
+    side: Side,
+    price: TickIndex,
+    lots: i32,
+}
+
+/// What a print did to its level.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TradeChange {
+    /// Displayed size when the print came.
+    pub(crate) before: i32,
+    /// Displayed size afterwards.
+    pub(crate) after: i32,
+    /// Decrease of this instant that was on record before the print.
+    pub(crate) credit: i32,
+    /// Part of it that the print explains.
+    pub(crate) credit_used: i32,
+}
+
+/// Book and the decreases of the current instant.
+#[derive(Debug, Clone)]
+pub(crate) struct RecordedBook {
+    pub(crate) book: LimitOrderBook,
+    credits: Vec<Credit>,
+    pub(crate) last_trade: Option<Print>,
+}
+
+impl RecordedBook {
+    pub(crate) fn new(book: LimitOrderBook) -> Self {
+        Self { book, credits: Vec::new(), last_trade: None }
+    }
+
+    /// Starts a new instant: decreases of the last one explain nothing any more.
+    #[inline]
+    pub(crate) fn begin_group(&mut self) {
+        if !self.credits.is_empty() {
+            self.credits.clear();
+        }
+    }
+
+    /// Sets a level and returns its size before. `track` says whether a print may still follow in this instant.
+    #[inline]
+    pub(crate) fn level(&mut self, side: Side, price: TickIndex, size: i32, track: bool) -> Result<i32> {
+        let before = self.book.set(side, price, size)?;
+        if track && size < before {
+            self.add_credit(side, price, before - size);
+        }
+        Ok(before)
+    }
+
+    fn add_credit(&mut self, side: Side, price: TickIndex, lots: i32) {
+        match self.credits.iter_mut().find(|c| c.side == side && c.price == price) {
+            Some(credit) => credit.lots = credit.lots.saturating_add(lots),
+            None => self.credits.push(Credit { side, price, lots }),
+        }
+    }
+
+    /// Removes a print from its level, less what a decrease of this instant already removed.
+    #[inline]
+    pub(crate) fn trade(&mut self, side: Side, price: TickIndex, lots: i32) -> Result<TradeChange> {
+        let mut credit = 0;
+        let mut credit_used = 0;
+        if !self.credits.is_empty() {
+            if let Some(found) = self.credits.iter_mut().find(|c| c.side == side && c.price == price) {
+                credit = found.lots;
+                credit_used = lots.min(credit);
+                found.lots -= credit_used;
+            }
+        }
+        self.last_trade = Some(Print { price, lots, side });
+        let before = self.book.size(side, price);
+        let after = (before - (lots - credit_used)).max(0);
+        self.book.set(side, price, after)?;
+        Ok(TradeChange { before, after, credit, credit_used })
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.book.clear();
+        self.credits.clear();
+    }
+}

@@ -1,0 +1,269 @@
+//! The loop over a tape: one exchange, one strategy, every row.
+//!
+//! The strategy is woken for its own events and timers always, for the market as its wake filter says; never in the middle of an instant.
+//! Between wake-ups nothing but the book is touched, which is what makes a replay fast.
+
+use crate::error::{Error, Result};
+use crate::host::Host;
+use crate::schedule::NEVER;
+use crate::sim::{Outcomes, SimulatedExchange, WAKES_PER_INSTANT_MAX};
+use crate::types::{Nanos, OrderEvent, Tick, TickIndex};
+
+/// Groups between two calls of [`Strategy::poll`].
+const POLL_GROUPS: u32 = 1 << 16;
+
+/// Which market groups wake the strategy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WakeFilter {
+    /// Those after which a best price is another than before.
+    Best,
+    /// Those after which a best price or the size at it is another.
+    Touch,
+    /// All.
+    Every,
+    /// None.
+    Own,
+}
+
+impl WakeFilter {
+    /// Returns the filter of that name.
+    ///
+    /// # Errors
+    /// `Error::Replay` for an unknown name.
+    pub fn from_name(name: &str) -> Result<Self> {
+        match name {
+            "best" => Ok(Self::Best),
+            "touch" => Ok(Self::Touch),
+            "every" => Ok(Self::Every),
+            "own" => Ok(Self::Own),
+            other => Err(Error::Replay(format!("wake: expected best, touch, every or own, found {other:?}"))),
+        }
+    }
+}
+
+/// Why the strategy is called.
+#[derive(Debug)]
+pub struct Wake<'a> {
+    /// What it has learnt of its orders, in order.
+    pub events: &'a [OrderEvent],
+    /// A timer is due.
+    pub is_timer: bool,
+    /// The market matches the wake filter.
+    pub is_tick: bool,
+}
+
+/// Something that decides. It sees `Host` and writes commands into it.
+pub trait Strategy {
+    /// Called before the first row.
+    ///
+    /// # Errors
+    /// Whatever ends the replay.
+    fn on_start(&mut self, host: &mut Host) -> Result<()>;
+
+    /// Called once per instant that concerns the strategy.
+    ///
+    /// # Errors
+    /// Whatever ends the replay.
+    fn on_wake(&mut self, wake: &Wake<'_>, host: &mut Host) -> Result<()>;
+
+    /// Called after the last row; commands have no effect any more.
+    ///
+    /// # Errors
+    /// Whatever ends the replay.
+    fn on_end(&mut self, host: &mut Host) -> Result<()>;
+
+    /// Called now and then, so that a long quiet stretch can be interrupted.
+    ///
+    /// # Errors
+    /// Whatever ends the replay.
+    fn poll(&mut self) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// A strategy that never acts: replays the market alone.
+#[derive(Debug, Clone, Copy)]
+pub struct Spectator;
+
+impl Strategy for Spectator {
+    fn on_start(&mut self, _: &mut Host) -> Result<()> {
+        Ok(())
+    }
+
+    fn on_wake(&mut self, _: &Wake<'_>, _: &mut Host) -> Result<()> {
+        Ok(())
+    }
+
+    fn on_end(&mut self, _: &mut Host) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Replays `rows` (sorted by exchange time; `first_row` is the tape number of the first) and finishes the run.
+///
+/// # Errors
+/// `Error::Replay` for a strategy that acts without end at one instant, `Error::Ledger` and `Error::Tick` from the exchange, and whatever the strategy returns.
+pub fn replay<S: Strategy + ?Sized>(
+    mut exchange: SimulatedExchange,
+    rows: &[Tick],
+    first_row: usize,
+    filter: WakeFilter,
+    strategy: &mut S,
+) -> Result<Outcomes> {
+    if let (Some(first), Some(last)) = (rows.first(), rows.last()) {
+        exchange.start(first.exch_ns);
+        strategy.on_start(&mut exchange.host)?;
+        exchange.drain_outbox();
+        let mut run = Run {
+            rows,
+            first_row,
+            next: 0,
+            end_ns: last.exch_ns,
+            filter,
+            due_ns: exchange.next_due_ns(),
+            touch: Touch::default(),
+            events: Vec::new(),
+            wake_ns: Nanos::MIN,
+            wakes_at_instant: 0,
+        };
+        run.to_end(&mut exchange, strategy)?;
+        strategy.on_end(&mut exchange.host)?;
+        exchange.host.outbox.clear();
+        exchange.host.timers.clear();
+    }
+    exchange.finish()
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Touch {
+    prices: (Option<TickIndex>, Option<TickIndex>),
+    lots: (i32, i32),
+}
+
+struct Run<'a> {
+    rows: &'a [Tick],
+    first_row: usize,
+    next: usize,
+    end_ns: Nanos,
+    filter: WakeFilter,
+    /// When the next thing besides a market group is due.
+    due_ns: Nanos,
+    touch: Touch,
+    events: Vec<OrderEvent>,
+    wake_ns: Nanos,
+    wakes_at_instant: u32,
+}
+
+impl Run<'_> {
+    fn to_end<S: Strategy + ?Sized>(&mut self, exchange: &mut SimulatedExchange, strategy: &mut S) -> Result<()> {
+        let mut until_poll = POLL_GROUPS;
+        loop {
+            let market_ns = self.rows.get(self.next).map_or(NEVER, |row| row.exch_ns);
+            let now_ns = market_ns.min(self.due_ns);
+            if now_ns > self.end_ns {
+                return Ok(());
+            }
+            let mut has_news = false;
+            if market_ns == now_ns {
+                has_news = self.apply_next_group(exchange, now_ns)?;
+                until_poll -= 1;
+                if until_poll == 0 {
+                    until_poll = POLL_GROUPS;
+                    strategy.poll()?;
+                }
+            }
+            if self.due_ns > now_ns && !(has_news && self.concerns_instantly(exchange)) {
+                continue;
+            }
+            self.settle_instant(exchange, strategy, now_ns, has_news)?;
+        }
+    }
+
+    /// Applies the next group; returns whether the strategy sees it at once.
+    #[inline]
+    fn apply_next_group(&mut self, exchange: &mut SimulatedExchange, now_ns: Nanos) -> Result<bool> {
+        let start = self.next;
+        let mut stop = start + 1;
+        while stop < self.rows.len() && self.rows[stop].exch_ns == now_ns {
+            stop += 1;
+        }
+        self.next = stop;
+        if exchange.apply_group(&self.rows[start..stop], self.first_row + start)? {
+            self.due_ns = exchange.next_due_ns();
+        }
+        Ok(exchange.is_instant() && !exchange.is_indicative())
+    }
+
+    /// Returns whether a group seen at once matches the wake filter. A match of prices is remembered only in `settle_instant`.
+    #[inline]
+    fn concerns_instantly(&self, exchange: &SimulatedExchange) -> bool {
+        match self.filter {
+            WakeFilter::Best => exchange.touch_prices() != self.touch.prices,
+            WakeFilter::Touch | WakeFilter::Every => true,
+            WakeFilter::Own => false,
+        }
+    }
+
+    fn settle_instant<S: Strategy + ?Sized>(
+        &mut self,
+        exchange: &mut SimulatedExchange,
+        strategy: &mut S,
+        now_ns: Nanos,
+        mut has_news: bool,
+    ) -> Result<()> {
+        exchange.handle_requests(now_ns)?;
+        if exchange.is_instant() {
+            exchange.refresh_instant_view();
+        } else {
+            has_news |= exchange.see_groups(now_ns, self.rows, self.first_row)?;
+        }
+        self.events.clear();
+        while let Some(event) = exchange.pop_reply(now_ns) {
+            self.events.push(event);
+        }
+        let mut is_timer = false;
+        while exchange.pop_timer(now_ns).is_some() {
+            is_timer = true;
+        }
+        let is_tick = has_news && self.matches_filter(exchange);
+        if is_tick || is_timer || !self.events.is_empty() {
+            self.count_wake(now_ns)?;
+            exchange.wakes += 1;
+            exchange.host.now_ns = now_ns;
+            strategy.on_wake(&Wake { events: &self.events, is_timer, is_tick }, &mut exchange.host)?;
+            exchange.drain_outbox();
+        }
+        self.due_ns = exchange.next_due_ns();
+        Ok(())
+    }
+
+    fn matches_filter(&mut self, exchange: &SimulatedExchange) -> bool {
+        let view = &exchange.host.view;
+        let touch = Touch {
+            prices: (view.best_bid, view.best_ask),
+            lots: (view.best_bid_lots, view.best_ask_lots),
+        };
+        let before = std::mem::replace(&mut self.touch, touch);
+        match self.filter {
+            WakeFilter::Best => before.prices != touch.prices,
+            WakeFilter::Touch => before != touch,
+            WakeFilter::Every => true,
+            WakeFilter::Own => false,
+        }
+    }
+
+    fn count_wake(&mut self, now_ns: Nanos) -> Result<()> {
+        if self.wake_ns != now_ns {
+            self.wake_ns = now_ns;
+            self.wakes_at_instant = 0;
+        }
+        self.wakes_at_instant += 1;
+        if self.wakes_at_instant > WAKES_PER_INSTANT_MAX {
+            return Err(Error::Replay(format!(
+                "the strategy was woken more than {WAKES_PER_INSTANT_MAX} times at {now_ns} ns; it answers its own events \
+                 without end while latency is zero: give place and report a latency, or stop after a bounded number of tries"
+            )));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,535 @@
+//! `SimulatedExchange`: matching, latency, the strategy's view and the account, composed on one axis of time.
+//!
+//! Order of things at one instant (`docs/semantics.md` section 2): market rows at the exchange, own requests, market rows as seen, replies, timers, then the strategy.
+//! This file drives one instant; `replay.rs` drives a tape through it, `on_tick` drives it message by message. Cost per market row without own orders: one book
+//! update and a few comparisons.
+
+use std::collections::VecDeque;
+
+use crate::book::LimitOrderBook;
+use crate::digest::Digest;
+use crate::error::{Error, Result};
+use crate::gateway::ExecutionGateway;
+use crate::host::Host;
+use crate::ledger::{RequestCount, ShadowLedger};
+use crate::link::{Link, RequestKind};
+use crate::matching::{Matching, Outcome, Request};
+use crate::order_queue::Knowledge;
+use crate::queue::units_to_lots;
+use crate::recorded::RecordedBook;
+use crate::rng::Streams;
+use crate::schedule::{NEVER, Schedule};
+use crate::spec::SimSpec;
+use crate::types::{
+    EventKind, FLAG_INDICATIVE, FLAG_OUT_OF_VIEW, KIND_CLEAR, KIND_LEVEL, Liquidity, Lots, Nanos,
+    OrderEvent, OrderId, OrderRequest, Reason, Side, Tick, TickIndex,
+};
+
+/// Most wake-ups that one instant may hold before a strategy counts as stuck.
+pub const WAKES_PER_INSTANT_MAX: u32 = 1_000;
+
+/// What a run is configured with beyond its spec.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RunOptions {
+    /// Points of the down-sampled equity path.
+    pub samples: usize,
+    /// Whether every event is kept for inspection.
+    pub keep_log: bool,
+    /// Whether the rows carry a local receive time.
+    pub has_local: bool,
+}
+
+impl Default for RunOptions {
+    fn default() -> Self {
+        Self { samples: 200, keep_log: false, has_local: false }
+    }
+}
+
+/// Result of one run.
+#[derive(Debug)]
+pub struct Outcomes {
+    /// Hash of the event log and the ledger.
+    pub digest: String,
+    /// Market rows replayed.
+    pub events: u64,
+    /// Times the strategy was called.
+    pub wakes: u64,
+    /// The account.
+    pub ledger: ShadowLedger,
+    /// Every event, if it was kept.
+    pub log: Vec<OrderEvent>,
+}
+
+/// A group that happened and is not seen yet.
+#[derive(Debug, Clone, Copy)]
+struct UnseenGroup {
+    at_ns: Nanos,
+    start: usize,
+    stop: usize,
+    is_indicative: bool,
+}
+
+/// The embedded exchange of one strategy.
+#[derive(Debug)]
+pub struct SimulatedExchange {
+    spec: SimSpec,
+    options: RunOptions,
+    pub(crate) host: Host,
+    matching: Matching,
+    link: Link,
+    ledger: ShadowLedger,
+    digest: Digest,
+    log: Vec<OrderEvent>,
+    requests: Schedule<Request>,
+    replies: Schedule<OrderEvent>,
+    timers: Schedule<()>,
+    /// The strategy sees every group as it happens: one book serves both clocks.
+    is_instant: bool,
+    seen: RecordedBook,
+    unseen: VecDeque<UnseenGroup>,
+    /// Rows given message by message that are not seen yet, and the number of the first.
+    backlog: VecDeque<Tick>,
+    backlog_start: usize,
+    mid2: i64,
+    /// Exchange time of the last market group.
+    group_ns: Nanos,
+    pub(crate) exch_ns: Nanos,
+    pub(crate) events: u64,
+    pub(crate) wakes: u64,
+    is_started: bool,
+}
+
+impl SimulatedExchange {
+    /// Builds an exchange; `prices` is the expected price range, a hint for its size.
+    ///
+    /// # Errors
+    /// `Error::Spec` if the description is wrong, `Error::Tick` if the range is too wide.
+    pub fn new(spec: SimSpec, prices: (TickIndex, TickIndex), options: RunOptions) -> Result<Self> {
+        spec.check()?;
+        let streams = Streams::new(spec.seed, spec.replication);
+        let book = LimitOrderBook::new(prices.0, prices.1)?;
+        let link = Link::new(&spec.latency, streams.clone())?;
+        let is_instant = link.feed_is_instant() && !options.has_local;
+        let seen = if is_instant { LimitOrderBook::new(0, 0)? } else { book.clone() };
+        Ok(Self {
+            matching: Matching::new(&spec, book, streams)?,
+            ledger: ShadowLedger::new(spec.instrument.tick_value_minor, spec.fees.clone(), options.samples),
+            host: Host::default(),
+            link,
+            digest: Digest::default(),
+            log: Vec::new(),
+            requests: Schedule::default(),
+            replies: Schedule::default(),
+            timers: Schedule::default(),
+            is_instant,
+            seen: RecordedBook::new(seen),
+            unseen: VecDeque::new(),
+            backlog: VecDeque::new(),
+            backlog_start: 0,
+            mid2: i64::MIN,
+            group_ns: 0,
+            exch_ns: Nanos::MIN,
+            events: 0,
+            wakes: 0,
+            is_started: false,
+            spec,
+            options,
+        })
+    }
+
+    /// Returns the description that the exchange was built from.
+    #[must_use]
+    pub fn spec(&self) -> &SimSpec {
+        &self.spec
+    }
+
+    /// Returns the strategy's side.
+    #[must_use]
+    pub fn host(&self) -> &Host {
+        &self.host
+    }
+
+    /// Returns the strategy's side for commands; they are sent by the next call that lets time pass.
+    pub fn host_mut(&mut self) -> &mut Host {
+        &mut self.host
+    }
+
+    /// Returns the OPI of a resting order in lots; `None` if it is unknown or the order does not rest.
+    #[must_use]
+    pub fn queue_ahead(&self, id: OrderId) -> Option<f64> {
+        let order = self.matching.resting(id)?;
+        (order.knowledge != Knowledge::Unknown).then(|| units_to_lots(order.ahead))
+    }
+
+    /// Returns the displayed size of a level on the exchange clock.
+    #[must_use]
+    pub fn level_lots(&self, side: Side, price: TickIndex) -> i32 {
+        self.matching.recorded.book.size(side, price)
+    }
+
+    /// Returns the lots of a level that own takers have left (exchange clock).
+    #[must_use]
+    pub fn available_lots(&self, side: Side, price: TickIndex) -> Lots {
+        self.matching.available(side, price, self.exch_ns.max(self.host.now_ns))
+    }
+
+    /// Returns the book on the exchange clock.
+    #[must_use]
+    pub fn book(&self) -> &LimitOrderBook {
+        &self.matching.recorded.book
+    }
+
+    pub(crate) fn start(&mut self, at_ns: Nanos) {
+        if !self.is_started {
+            self.is_started = true;
+            self.host.now_ns = at_ns;
+            self.exch_ns = at_ns;
+        }
+    }
+
+    // ---- one instant -------------------------------------------------------------------------------------------------------------
+
+    /// Applies one market group on the exchange clock; `start` is the number of its first row. Returns whether something new is under way.
+    #[inline]
+    pub(crate) fn apply_group(&mut self, rows: &[Tick], start: usize) -> Result<bool> {
+        let exch_ns = rows[0].exch_ns;
+        self.exch_ns = exch_ns;
+        self.group_ns = exch_ns;
+        self.events += rows.len() as u64;
+        self.matching.apply_group(rows, start as u64)?;
+        let mut is_scheduled = !self.is_instant;
+        if !self.matching.output.is_empty() {
+            self.send_home()?;
+            is_scheduled = true;
+        }
+        if !self.matching.is_indicative() {
+            if let Some((bid, ask)) = self.matching.recorded.book.two_sided() {
+                let mid2 = i64::from(bid) + i64::from(ask);
+                if mid2 != self.mid2 {
+                    self.mid2 = mid2;
+                    self.ledger.on_mark(exch_ns, mid2)?;
+                }
+            }
+        }
+        if !self.is_instant {
+            let stamp_ns = if self.options.has_local { rows[rows.len() - 1].local_ns } else { exch_ns };
+            let at_ns = self.link.seen_ns(exch_ns, stamp_ns);
+            let is_indicative = self.matching.is_indicative();
+            self.unseen.push_back(UnseenGroup { at_ns, start, stop: start + rows.len(), is_indicative });
+        }
+        Ok(is_scheduled)
+    }
+
+    /// Handles own requests that arrive at or before `now_ns`.
+    pub(crate) fn handle_requests(&mut self, now_ns: Nanos) -> Result<()> {
+        while let Some((at_ns, request)) = self.requests.pop_due(now_ns) {
+            self.exch_ns = self.exch_ns.max(at_ns);
+            self.matching.handle(request, at_ns);
+            self.send_home()?;
+        }
+        Ok(())
+    }
+
+    /// Books what just happened at the exchange and puts it on its way home.
+    #[cold]
+    fn send_home(&mut self) -> Result<()> {
+        let mut output = std::mem::take(&mut self.matching.output);
+        for outcome in output.drain(..) {
+            let Outcome { mut event, fill, session } = outcome;
+            if let Some(fill) = fill {
+                self.ledger.on_fill(&fill)?;
+            }
+            event.local_ns = self.link.report_ns(session, event.exch_ns);
+            self.record(&event);
+            self.replies.push(event.local_ns, event);
+        }
+        self.matching.output = output;
+        Ok(())
+    }
+
+    fn record(&mut self, event: &OrderEvent) {
+        self.ledger.on_order_event(event);
+        self.digest.add_event(event);
+        if self.options.keep_log {
+            self.log.push(*event);
+        }
+    }
+
+    /// Shows the strategy every group that reaches it at or before `now_ns`; `first_row` is the number of `rows[0]`. Returns whether there was one to act on.
+    #[inline]
+    pub(crate) fn see_groups(&mut self, now_ns: Nanos, rows: &[Tick], first_row: usize) -> Result<bool> {
+        let mut has_news = false;
+        while let Some(group) = self.unseen.front().copied() {
+            if group.at_ns > now_ns {
+                break;
+            }
+            self.unseen.pop_front();
+            let group_rows = &rows[group.start - first_row..group.stop - first_row];
+            self.seen.begin_group();
+            for row in group_rows {
+                see_row(&mut self.seen, row, group_rows.len() > 1)?;
+            }
+            has_news |= !group.is_indicative;
+            self.host.view.exch_ns = group_rows[0].exch_ns;
+        }
+        if has_news {
+            let Self { seen, host, .. } = self;
+            refresh_view(host, seen);
+        }
+        Ok(has_news)
+    }
+
+    /// Brings the view up to what happened at the exchange (instant feed).
+    #[inline]
+    pub(crate) fn refresh_instant_view(&mut self) {
+        if !self.matching.is_indicative() {
+            let Self { matching, host, .. } = self;
+            host.view.exch_ns = self.group_ns;
+            refresh_view(host, &matching.recorded);
+        }
+    }
+
+    pub(crate) fn is_instant(&self) -> bool {
+        self.is_instant
+    }
+
+    pub(crate) fn is_indicative(&self) -> bool {
+        self.matching.is_indicative()
+    }
+
+    /// Returns the best prices on the exchange clock as one comparable value.
+    #[inline]
+    pub(crate) fn touch_prices(&self) -> (Option<TickIndex>, Option<TickIndex>) {
+        let book = &self.matching.recorded.book;
+        (book.best(Side::Bid), book.best(Side::Ask))
+    }
+
+    /// Returns when the next thing besides an unread market group is due.
+    #[inline]
+    pub(crate) fn next_due_ns(&self) -> Nanos {
+        let unseen = self.unseen.front().map_or(NEVER, |group| group.at_ns);
+        self.requests.next_ns().min(self.replies.next_ns()).min(self.timers.next_ns()).min(unseen)
+    }
+
+    pub(crate) fn pop_reply(&mut self, now_ns: Nanos) -> Option<OrderEvent> {
+        let event = self.replies.pop_due(now_ns)?.1;
+        self.host.learn(&event);
+        Some(event)
+    }
+
+    pub(crate) fn pop_timer(&mut self, now_ns: Nanos) -> Option<()> {
+        self.timers.pop_due(now_ns).map(|_| ())
+    }
+
+    /// Sends what the strategy asked for.
+    pub(crate) fn drain_outbox(&mut self) {
+        if self.host.outbox.is_empty() && self.host.timers.is_empty() {
+            return;
+        }
+        let now_ns = self.host.now_ns;
+        let mut timers = std::mem::take(&mut self.host.timers);
+        timers.drain(..).for_each(|at_ns| self.timers.push(at_ns.max(now_ns), ()));
+        self.host.timers = timers;
+        let mut outbox = std::mem::take(&mut self.host.outbox);
+        outbox.drain(..).for_each(|request| self.send(request, now_ns));
+        self.host.outbox = outbox;
+    }
+
+    fn send(&mut self, request: Request, now_ns: Nanos) {
+        let (kind, session, count) = match request {
+            Request::Place { order, .. } => (RequestKind::Place, order.session, RequestCount::Order),
+            Request::Cancel { session, .. } => (RequestKind::Cancel, session, RequestCount::Cancel),
+            Request::Amend { session, .. } => (RequestKind::Amend, session, RequestCount::Amend),
+        };
+        self.ledger.on_request(count);
+        if let Some(give_up_ns) = self.link.lost_until(now_ns) {
+            let event = lost_event(request, give_up_ns);
+            self.record(&event);
+            self.replies.push(give_up_ns, event);
+        } else {
+            let at_ns = self.link.arrival_ns(kind, session, now_ns);
+            self.requests.push(at_ns, request);
+        }
+    }
+
+    // ---- end ---------------------------------------------------------------------------------------------------------------------
+
+    /// Ends the run: requests under way and resting orders expire, the ledger is sealed.
+    ///
+    /// # Errors
+    /// `Error::Ledger` if an identity of the account does not hold.
+    pub fn finish(mut self) -> Result<Outcomes> {
+        let end_ns = self.exch_ns.max(0);
+        self.drain_outbox();
+        let mut open: Vec<OrderEvent> = Vec::new();
+        for (_, request) in self.requests.drain() {
+            if let Request::Place { id, order } = request {
+                open.push(expired_event(id, order.side, order.price, order.qty, end_ns));
+            }
+        }
+        for order in self.matching.drain_resting() {
+            open.push(expired_event(order.id, order.side, order.price, order.leaves(), end_ns));
+        }
+        open.sort_by_key(|event| event.order_id);
+        for event in &open {
+            self.record(event);
+        }
+        self.ledger.finish(end_ns)?;
+        for (_, value) in self.ledger.totals() {
+            self.digest.add_integer(value);
+        }
+        Ok(Outcomes {
+            digest: self.digest.hex(),
+            events: self.events,
+            wakes: self.wakes,
+            ledger: self.ledger,
+            log: self.log,
+        })
+    }
+
+    // ---- message by message ------------------------------------------------------------------------------------------------------
+
+    /// Lets time pass up to and including `local_ns` without a market event; returns what the strategy has seen of its orders by then.
+    ///
+    /// # Errors
+    /// `Error::Ledger` if an amount overflows, `Error::Tick` if time runs backwards.
+    pub fn advance_to(&mut self, local_ns: Nanos) -> Result<Vec<OrderEvent>> {
+        if self.is_started && local_ns < self.host.now_ns {
+            return Err(Error::Tick(format!("time {local_ns} lies before {}, which has passed", self.host.now_ns)));
+        }
+        self.start(local_ns);
+        self.drain_outbox();
+        let mut events = Vec::new();
+        self.settle(local_ns, &mut events)?;
+        self.host.now_ns = local_ns;
+        Ok(events)
+    }
+
+    fn settle(&mut self, until_ns: Nanos, events: &mut Vec<OrderEvent>) -> Result<()> {
+        self.handle_requests(until_ns)?;
+        self.see_backlog(until_ns)?;
+        while let Some(event) = self.pop_reply(until_ns) {
+            events.push(event);
+        }
+        while self.pop_timer(until_ns).is_some() {}
+        Ok(())
+    }
+
+    fn see_backlog(&mut self, until_ns: Nanos) -> Result<()> {
+        if self.unseen.front().is_none_or(|group| group.at_ns > until_ns) {
+            return Ok(());
+        }
+        let mut backlog = std::mem::take(&mut self.backlog);
+        self.see_groups(until_ns, backlog.make_contiguous(), self.backlog_start)?;
+        let keep_from = self.unseen.front().map_or(self.backlog_start + backlog.len(), |group| group.start);
+        backlog.drain(..keep_from - self.backlog_start);
+        self.backlog_start = keep_from;
+        self.backlog = backlog;
+        Ok(())
+    }
+}
+
+impl ExecutionGateway for SimulatedExchange {
+    fn place_order(&mut self, request: OrderRequest) -> OrderId {
+        self.host.place_order(request)
+    }
+
+    fn cancel_order(&mut self, order_id: OrderId, session: u8) -> bool {
+        self.host.cancel_order(order_id, session)
+    }
+
+    fn amend_order(&mut self, order_id: OrderId, price: Option<TickIndex>, qty: Option<Lots>, session: u8) -> bool {
+        self.host.amend_order(order_id, price, qty, session)
+    }
+
+    fn on_tick(&mut self, message: &[Tick]) -> Result<Vec<OrderEvent>> {
+        let Some(first) = message.first() else { return Ok(Vec::new()) };
+        let exch_ns = first.exch_ns;
+        if message.iter().any(|row| row.exch_ns != exch_ns) {
+            return Err(Error::Tick("rows of one message must share one exchange time".into()));
+        }
+        if self.is_started && exch_ns < self.host.now_ns {
+            return Err(Error::Tick(format!("tick at {exch_ns} lies before {}, which has passed", self.host.now_ns)));
+        }
+        self.start(exch_ns);
+        self.drain_outbox();
+        let mut events = Vec::new();
+        // Everything strictly before the tick, then the tick, then own requests of the same instant.
+        self.settle(exch_ns - 1, &mut events)?;
+        let start = usize::try_from(self.events).expect("rows of one run fit the address space");
+        self.apply_group(message, start)?;
+        if self.is_instant {
+            self.refresh_instant_view();
+        } else {
+            if self.backlog.is_empty() {
+                self.backlog_start = start;
+            }
+            self.backlog.extend(message);
+        }
+        self.settle(exch_ns, &mut events)?;
+        self.host.now_ns = exch_ns;
+        Ok(events)
+    }
+}
+
+fn see_row(seen: &mut RecordedBook, row: &Tick, track: bool) -> Result<()> {
+    let side = if row.side == 0 { Side::Bid } else { Side::Ask };
+    match row.kind {
+        KIND_CLEAR => seen.clear(),
+        KIND_LEVEL => {
+            let track = track && row.flags & (FLAG_INDICATIVE | FLAG_OUT_OF_VIEW) == 0;
+            seen.level(side, row.price, row.qty, track)?;
+        }
+        _ if row.flags & FLAG_INDICATIVE == 0 => {
+            seen.trade(side, row.price, row.qty)?;
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+#[inline]
+fn refresh_view(host: &mut Host, recorded: &RecordedBook) {
+    let book = &recorded.book;
+    let view = &mut host.view;
+    view.best_bid = book.best(Side::Bid);
+    view.best_ask = book.best(Side::Ask);
+    view.best_bid_lots = view.best_bid.map_or(0, |price| book.size(Side::Bid, price));
+    view.best_ask_lots = view.best_ask.map_or(0, |price| book.size(Side::Ask, price));
+    view.last_trade = recorded.last_trade;
+}
+
+fn lost_event(request: Request, give_up_ns: Nanos) -> OrderEvent {
+    let (kind, order_id, side, price, qty) = match request {
+        Request::Place { id, order } => (EventKind::Rejected, id, order.side, order.price, order.qty),
+        Request::Cancel { id, .. } => (EventKind::CancelRejected, id, Side::Bid, 0, 0),
+        Request::Amend { id, .. } => (EventKind::AmendRejected, id, Side::Bid, 0, 0),
+    };
+    OrderEvent {
+        kind,
+        order_id,
+        exch_ns: give_up_ns,
+        local_ns: give_up_ns,
+        side,
+        price,
+        qty,
+        leaves: 0,
+        liquidity: Liquidity::Taker,
+        reason: Reason::Lost,
+    }
+}
+
+fn expired_event(order_id: OrderId, side: Side, price: TickIndex, qty: Lots, end_ns: Nanos) -> OrderEvent {
+    OrderEvent {
+        kind: EventKind::Expired,
+        order_id,
+        exch_ns: end_ns,
+        local_ns: end_ns,
+        side,
+        price,
+        qty,
+        leaves: 0,
+        liquidity: Liquidity::Taker,
+        reason: Reason::EndOfData,
+    }
+}

@@ -1,0 +1,196 @@
+//! The validated description that an exchange is built from.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::latency::{LatencyModel, LatencySpec};
+use crate::ledger::FeeSchedule;
+use crate::queue::{QueueDecay, QueueSpec};
+use crate::types::{Lots, Money, Nanos, TickIndex};
+
+/// Longest time-out of a lost request: one day.
+const TIMEOUT_NS_MAX: Nanos = 86_400_000_000_000;
+
+/// What is traded.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct InstrumentSpec {
+    /// Display name.
+    pub name: String,
+    /// Minor money units per tick and lot.
+    pub tick_value_minor: Money,
+    /// Lowest price of the day, if there is a limit.
+    pub price_min: Option<TickIndex>,
+    /// Highest price of the day, if there is a limit.
+    pub price_max: Option<TickIndex>,
+    /// Levels that the feed shows per side, 0 for the whole book.
+    pub visible_levels: u32,
+    /// Largest order that the venue takes.
+    pub max_order_lots: Option<Lots>,
+}
+
+impl Default for InstrumentSpec {
+    fn default() -> Self {
+        Self {
+            name: "instrument".into(),
+            tick_value_minor: 1,
+            price_min: None,
+            price_max: None,
+            visible_levels: 0,
+            max_order_lots: None,
+        }
+    }
+}
+
+/// Latency of every kind of message, and the channel's own rules.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LinkSpec {
+    /// New orders, strategy to exchange.
+    pub place: LatencySpec,
+    /// Cancels.
+    pub cancel: LatencySpec,
+    /// Amends.
+    pub amend: LatencySpec,
+    /// Acks, fills and rejects, exchange to strategy.
+    pub report: LatencySpec,
+    /// Market data, exchange to strategy.
+    pub feed: LatencySpec,
+    /// Least distance of two arrivals on one session.
+    pub gap_ns: Nanos,
+    /// Share of requests that never arrive.
+    pub loss_probability: f64,
+    /// When the strategy gives up on a lost request.
+    pub loss_timeout_ns: Nanos,
+}
+
+impl Default for LinkSpec {
+    fn default() -> Self {
+        Self {
+            place: LatencySpec::default(),
+            cancel: LatencySpec::default(),
+            amend: LatencySpec::default(),
+            report: LatencySpec::default(),
+            feed: LatencySpec::default(),
+            gap_ns: 0,
+            loss_probability: 0.0,
+            loss_timeout_ns: 1_000_000_000,
+        }
+    }
+}
+
+/// What the venue does with an amend to a quantity that is already filled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum BelowFilled {
+    /// The amend is refused.
+    #[default]
+    Reject,
+    /// The rest of the order is cancelled.
+    Cancel,
+}
+
+/// Venue rules that differ between venues.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct RuleSpec {
+    /// Amend to a quantity that is already filled.
+    pub amend_below_filled: BelowFilled,
+}
+
+/// Memory of what own takers consumed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct ImpactSpec {
+    /// Half-life of the refill: none = never, 0 = no memory.
+    pub half_life_ns: Option<Nanos>,
+}
+
+/// Everything that a simulated exchange depends on besides its ticks.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct SimSpec {
+    /// What is traded.
+    pub instrument: InstrumentSpec,
+    /// What it costs.
+    pub fees: FeeSchedule,
+    /// How long messages take.
+    pub latency: LinkSpec,
+    /// Where cancels fall in a queue.
+    pub queue: QueueSpec,
+    /// Venue rules.
+    pub rules: RuleSpec,
+    /// Own impact.
+    pub impact: ImpactSpec,
+    /// Study seed.
+    pub seed: u64,
+    /// Replication of the random streams.
+    pub replication: u64,
+}
+
+impl SimSpec {
+    /// Reads and checks a description.
+    ///
+    /// # Errors
+    /// `Error::Spec` naming the key, what was found and what is allowed.
+    pub fn from_json(text: &str) -> Result<Self> {
+        let spec: Self =
+            serde_json::from_str(text).map_err(|e| Error::Spec(format!("description of the exchange: {e}")))?;
+        spec.check()?;
+        Ok(spec)
+    }
+
+    /// Returns the canonical text: every key, in a fixed order.
+    ///
+    /// # Errors
+    /// `Error::Spec` if a number can't be written as JSON.
+    pub fn to_json(&self) -> Result<String> {
+        serde_json::to_string(self).map_err(|e| Error::Spec(format!("description of the exchange: {e}")))
+    }
+
+    /// Checks every value.
+    ///
+    /// # Errors
+    /// `Error::Spec` naming the first key that is wrong.
+    pub fn check(&self) -> Result<()> {
+        let instrument = &self.instrument;
+        require(instrument.tick_value_minor > 0, || {
+            format!("instrument.tick_value_minor: expected a positive integer, found {}", instrument.tick_value_minor)
+        })?;
+        if let (Some(low), Some(high)) = (instrument.price_min, instrument.price_max) {
+            require(low <= high, || format!("instrument.price_min: {low} is above price_max {high}"))?;
+        }
+        require(instrument.max_order_lots.is_none_or(|lots| lots > 0), || {
+            "instrument.max_order_lots: expected a positive integer or null".into()
+        })?;
+        require(instrument.visible_levels <= 1_000, || {
+            format!("instrument.visible_levels: expected at most 1000, found {}", instrument.visible_levels)
+        })?;
+        let link = &self.latency;
+        for (key, latency) in [
+            ("place", &link.place),
+            ("cancel", &link.cancel),
+            ("amend", &link.amend),
+            ("report", &link.report),
+            ("feed", &link.feed),
+        ] {
+            LatencyModel::build(latency).map_err(|e| Error::Spec(format!("latency.{key}: {e}")))?;
+        }
+        require(link.gap_ns >= 0, || format!("latency.gap_ns: expected >= 0, found {}", link.gap_ns))?;
+        require((0.0..=1.0).contains(&link.loss_probability), || {
+            format!("latency.loss_probability: expected 0 to 1, found {}", link.loss_probability)
+        })?;
+        require((0..=TIMEOUT_NS_MAX).contains(&link.loss_timeout_ns), || {
+            format!("latency.loss_timeout_ns: expected 0 to {TIMEOUT_NS_MAX}, found {}", link.loss_timeout_ns)
+        })?;
+        QueueDecay::build(&self.queue)?;
+        require(self.impact.half_life_ns.is_none_or(|h| h >= 0), || {
+            "impact.half_life_ns: expected >= 0 or null".into()
+        })?;
+        self.fees.check()
+    }
+}
+
+fn require(holds: bool, message: impl FnOnce() -> String) -> Result<()> {
+    if holds { Ok(()) } else { Err(Error::Spec(message())) }
+}
