@@ -12,6 +12,7 @@ pub mod book;
 pub mod error;
 pub mod gateway;
 pub mod host;
+pub mod image;
 pub mod latency;
 pub mod ledger;
 pub mod link;

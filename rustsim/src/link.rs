@@ -4,7 +4,9 @@
 //! same moment meet the same latency.
 
 use crate::error::Result;
-use crate::latency::{FifoChannel, LatencyModel};
+use crate::latency::LatencyModel;
+use crate::latency::channel::FifoChannel;
+use crate::ledger::RequestKind;
 use crate::rng::{Purpose, Streams};
 use crate::spec::LinkSpec;
 use crate::types::Nanos;
@@ -54,14 +56,6 @@ impl Leg {
             }
         }
     }
-}
-
-/// What is sent towards the exchange.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum RequestKind {
-    Place,
-    Cancel,
-    Amend,
 }
 
 /// All channels of one strategy host.

@@ -11,8 +11,8 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::gateway::ExecutionGateway;
 use crate::host::Host;
-use crate::ledger::{RequestCount, ShadowLedger};
-use crate::link::{Link, RequestKind};
+use crate::ledger::{RequestKind, ShadowLedger};
+use crate::link::Link;
 use crate::matching::{Matching, Outcome, Request};
 use crate::order_queue::Knowledge;
 use crate::queue::units_to_lots;
@@ -336,12 +336,12 @@ impl SimulatedExchange {
     }
 
     fn send(&mut self, request: Request, now_ns: Nanos) {
-        let (kind, session, count) = match request {
-            Request::Place { order, .. } => (RequestKind::Place, order.session, RequestCount::Order),
-            Request::Cancel { session, .. } => (RequestKind::Cancel, session, RequestCount::Cancel),
-            Request::Amend { session, .. } => (RequestKind::Amend, session, RequestCount::Amend),
+        let (kind, session) = match request {
+            Request::Place { order, .. } => (RequestKind::Place, order.session),
+            Request::Cancel { session, .. } => (RequestKind::Cancel, session),
+            Request::Amend { session, .. } => (RequestKind::Amend, session),
         };
-        self.ledger.on_request(count);
+        self.ledger.on_request(kind);
         if let Some(give_up_ns) = self.link.lost_until(now_ns) {
             let event = lost_event(request, give_up_ns);
             self.record(&event);

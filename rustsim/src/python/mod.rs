@@ -3,7 +3,12 @@
 #![allow(clippy::needless_pass_by_value, reason = "PyO3 hands arguments over by value")]
 
 mod errors;
+mod exchange;
+mod functions;
+mod result;
+mod strategy;
 mod tape;
+mod values;
 
 use pyo3::prelude::*;
 
@@ -12,7 +17,17 @@ mod rustsim {
     use pyo3::prelude::*;
 
     #[pymodule_export]
+    use super::exchange::SimulatedExchange;
+    #[pymodule_export]
+    use super::functions::{
+        latency_quantile_ns, philox4x32_10, philox4x64_10, queue_probability_ahead, validate_spec,
+    };
+    #[pymodule_export]
+    use super::result::ReplayResult;
+    #[pymodule_export]
     use super::tape::{Tape, TapeBuilder, scan_book};
+    #[pymodule_export]
+    use super::values::{MarketView, OrderEvent};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -1,0 +1,383 @@
+//! Python face of the simulated exchange.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::PyTuple;
+
+use super::result::ReplayResult;
+use super::strategy::PyStrategy;
+use super::tape::Tape;
+use super::values::{MarketView, OrderEvent, Shared};
+use crate::error::{Error, Result};
+use crate::gateway::ExecutionGateway;
+use crate::image::image_rows;
+use crate::latency::LatencySpec;
+use crate::link::SESSIONS_MAX;
+use crate::queue::QueueSpec;
+use crate::replay::{Spectator, WakeFilter, replay};
+use crate::sim::{self, Outcomes, RunOptions};
+use crate::spec::{LinkSpec, SimSpec};
+use crate::types::{
+    FLAG_LAST, KIND_LEVEL, KIND_TRADE, OrderRequest, OrderType, Side, TakePolicy, Tick, TimeInForce,
+};
+
+/// Nanoseconds per microsecond.
+const NS_PER_US: f64 = 1_000.0;
+
+/// Where an exchange is in its life.
+#[derive(Debug)]
+enum Phase {
+    /// Nothing happened yet.
+    Fresh,
+    /// Driven message by message.
+    Stepping(Box<sim::SimulatedExchange>),
+    /// A replay has the core.
+    Replaying,
+    /// Sealed.
+    Finished,
+}
+
+/// The embedded exchange: also the gateway that a strategy trades through.
+#[pyclass(frozen, subclass, module = "rustsim")]
+#[derive(Debug)]
+pub(crate) struct SimulatedExchange {
+    spec: SimSpec,
+    shared: Arc<Shared>,
+    view: Py<MarketView>,
+    phase: Mutex<Phase>,
+}
+
+impl SimulatedExchange {
+    fn phase(&self) -> MutexGuard<'_, Phase> {
+        self.phase.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs `work` on the stepping core, building it first if needed, with the host lent to it.
+    fn step<T>(&self, work: impl FnOnce(&mut sim::SimulatedExchange) -> Result<T>) -> PyResult<T> {
+        let mut phase = self.phase();
+        if matches!(*phase, Phase::Fresh) {
+            let core = sim::SimulatedExchange::new(self.spec.clone(), (0, 0), RunOptions { keep_log: true, ..RunOptions::default() })?;
+            *phase = Phase::Stepping(Box::new(core));
+        }
+        let Phase::Stepping(core) = &mut *phase else { return Err(busy_error(&phase).into()) };
+        self.shared.swap_host(core.host_mut());
+        let done = work(core);
+        self.shared.publish(core.host());
+        self.shared.swap_host(core.host_mut());
+        Ok(done?)
+    }
+
+    /// Reads the stepping core; `None` before the first tick.
+    fn look<T>(&self, read: impl FnOnce(&sim::SimulatedExchange) -> T) -> PyResult<Option<T>> {
+        match &*self.phase() {
+            Phase::Fresh => Ok(None),
+            Phase::Stepping(core) => Ok(Some(read(core))),
+            phase => Err(busy_error(phase).into()),
+        }
+    }
+
+    fn begin_replay(&self) -> Result<()> {
+        let mut phase = self.phase();
+        if !matches!(*phase, Phase::Fresh) {
+            return Err(Error::Replay("a replay needs a fresh exchange: build another one with the same spec".into()));
+        }
+        *phase = Phase::Replaying;
+        Ok(())
+    }
+
+    fn replay_core(&self, tape: &Tape, range: (usize, usize), options: RunOptions) -> Result<sim::SimulatedExchange> {
+        let mapped = tape.shared();
+        if range.0 > range.1 || range.1 > mapped.rows().len() {
+            return Err(Error::Replay(format!(
+                "rows {}..{} lie outside of the tape's 0..{}",
+                range.0,
+                range.1,
+                mapped.rows().len()
+            )));
+        }
+        let mut core = sim::SimulatedExchange::new(self.spec.clone(), mapped.price_range(), options)?;
+        self.shared.swap_host(core.host_mut());
+        Ok(core)
+    }
+}
+
+fn busy_error(phase: &Phase) -> Error {
+    Error::Replay(match phase {
+        Phase::Replaying => "not available while a replay runs: a strategy sees its view and its events, not the exchange".into(),
+        _ => "this run is finished: build another exchange with the same spec".into(),
+    })
+}
+
+fn side_of(code: u8) -> PyResult<Side> {
+    Side::from_code(code).ok_or_else(|| PyValueError::new_err(format!("side: expected 0 (buy) or 1 (sell), found {code}")))
+}
+
+fn session_of(session: u8) -> PyResult<u8> {
+    if session < SESSIONS_MAX {
+        Ok(session)
+    } else {
+        Err(PyValueError::new_err(format!("session: expected 0 to {}, found {session}", SESSIONS_MAX - 1)))
+    }
+}
+
+fn events_to_python(events: Vec<crate::types::OrderEvent>) -> Vec<OrderEvent> {
+    events.into_iter().map(|event| OrderEvent { event }).collect()
+}
+
+#[pymethods]
+impl SimulatedExchange {
+    #[new]
+    #[pyo3(signature = (latency_model="constant", mean=0.0, *, cv=0.5, floor=0.0, queue="uniform", queue_power=2.0, seed=0, spec=None))]
+    #[allow(clippy::too_many_arguments, reason = "the convenient face: one keyword per knob")]
+    fn new(
+        py: Python<'_>,
+        latency_model: &str,
+        mean: f64,
+        cv: f64,
+        floor: f64,
+        queue: &str,
+        queue_power: f64,
+        seed: u64,
+        spec: Option<&str>,
+    ) -> PyResult<Self> {
+        let spec = if let Some(text) = spec {
+            SimSpec::from_json(text)?
+        } else {
+            let latency = LatencySpec {
+                model: latency_model.to_owned(),
+                mean_ns: mean * NS_PER_US,
+                cv,
+                floor_ns: floor * NS_PER_US,
+            };
+            let link = LinkSpec {
+                place: latency.clone(),
+                cancel: latency.clone(),
+                amend: latency.clone(),
+                report: latency,
+                ..LinkSpec::default()
+            };
+            let queue = QueueSpec { model: queue.to_owned(), n: queue_power, ..QueueSpec::default() };
+            let spec = SimSpec { latency: link, queue, seed, ..SimSpec::default() };
+            spec.check()?;
+            spec
+        };
+        let shared = Arc::new(Shared::new());
+        let view = Py::new(py, MarketView { shared: Arc::clone(&shared) })?;
+        Ok(Self { spec, shared, view, phase: Mutex::new(Phase::Fresh) })
+    }
+
+    /// The full description as canonical JSON.
+    #[getter]
+    fn spec(&self) -> PyResult<String> {
+        Ok(self.spec.to_json()?)
+    }
+
+    #[getter]
+    fn view(&self, py: Python<'_>) -> Py<MarketView> {
+        self.view.clone_ref(py)
+    }
+
+    /// Local time of the strategy host.
+    #[getter]
+    fn now_ns(&self) -> i64 {
+        self.shared.now_ns()
+    }
+
+    /// Position from the fills the strategy has seen.
+    #[getter]
+    fn position_lots(&self) -> i64 {
+        self.shared.position()
+    }
+
+    /// Send an order (side 0 buy, 1 sell); return its id. Outcomes arrive as events.
+    #[pyo3(signature = (side, price_ticks, quantity_lots, *, order_type="limit", time_in_force="rod", post_only=false, session=0))]
+    #[allow(clippy::too_many_arguments, reason = "the face of an order")]
+    fn place_order(
+        &self,
+        side: u8,
+        price_ticks: i32,
+        quantity_lots: i64,
+        order_type: &str,
+        time_in_force: &str,
+        post_only: bool,
+        session: u8,
+    ) -> PyResult<u64> {
+        let request = OrderRequest {
+            side: side_of(side)?,
+            price: price_ticks,
+            qty: quantity_lots,
+            order_type: match order_type {
+                "limit" => OrderType::Limit,
+                "market" => OrderType::Market,
+                other => return Err(PyValueError::new_err(format!("order_type: expected limit or market, found {other:?}"))),
+            },
+            time_in_force: match time_in_force {
+                "rod" => TimeInForce::Rod,
+                "ioc" => TimeInForce::Ioc,
+                "fok" => TimeInForce::Fok,
+                other => return Err(PyValueError::new_err(format!("time_in_force: expected rod, ioc or fok, found {other:?}"))),
+            },
+            take_policy: if post_only { TakePolicy::PostOnly } else { TakePolicy::MayTake },
+            session: session_of(session)?,
+        };
+        Ok(self.shared.host().place_order(request))
+    }
+
+    #[pyo3(signature = (order_id, *, session=0))]
+    fn cancel_order(&self, order_id: u64, session: u8) -> PyResult<bool> {
+        Ok(self.shared.host().cancel_order(order_id, session_of(session)?))
+    }
+
+    #[pyo3(signature = (order_id, *, price_ticks=None, quantity_lots=None, session=0))]
+    fn amend_order(
+        &self,
+        order_id: u64,
+        price_ticks: Option<i32>,
+        quantity_lots: Option<i64>,
+        session: u8,
+    ) -> PyResult<bool> {
+        Ok(self.shared.host().amend_order(order_id, price_ticks, quantity_lots, session_of(session)?))
+    }
+
+    /// Ask for on_timer at local time at_ns (now, if it is past).
+    fn set_timer(&self, at_ns: i64) {
+        self.shared.host().set_timer(at_ns);
+    }
+
+    /// Advance to one market event and return what the strategy sees by then.
+    fn on_tick(&self, tick: &Bound<'_, PyTuple>) -> PyResult<Vec<OrderEvent>> {
+        let message = Message::read(tick)?;
+        let events = self.step(|core| {
+            let rows = message.rows(core);
+            core.on_tick(&rows)
+        })?;
+        Ok(events_to_python(events))
+    }
+
+    /// Let time pass without a market event.
+    fn advance_to(&self, local_ns: i64) -> PyResult<Vec<OrderEvent>> {
+        Ok(events_to_python(self.step(|core| core.advance_to(local_ns))?))
+    }
+
+    /// OPI of a resting order in lots (exchange truth), None if it is unknown or the order does not rest.
+    fn queue_ahead(&self, order_id: u64) -> PyResult<Option<f64>> {
+        Ok(self.look(|core| core.queue_ahead(order_id))?.flatten())
+    }
+
+    /// Displayed size on the exchange clock.
+    fn level_lots(&self, side: u8, price_ticks: i32) -> PyResult<i32> {
+        let side = side_of(side)?;
+        Ok(self.look(|core| core.level_lots(side, price_ticks))?.unwrap_or(0))
+    }
+
+    /// Displayed size less what own takers consumed (exchange clock).
+    fn available_lots(&self, side: u8, price_ticks: i32) -> PyResult<i64> {
+        let side = side_of(side)?;
+        Ok(self.look(|core| core.available_lots(side, price_ticks))?.unwrap_or(0))
+    }
+
+    /// End the run: expire what is under way, mark the position, seal the ledger.
+    fn finish(&self) -> PyResult<ReplayResult> {
+        self.step(|_| Ok(()))?;
+        let Phase::Stepping(mut core) = std::mem::replace(&mut *self.phase(), Phase::Finished) else {
+            return Err(Error::Replay("this run is finished already".into()).into());
+        };
+        self.shared.swap_host(core.host_mut());
+        Ok(ReplayResult { outcomes: core.finish()?, engine_ns: 0 })
+    }
+
+    /// Replay tape rows [start, stop) and finish. The interpreter lock is released except inside strategy calls.
+    #[pyo3(signature = (tape, start, stop, strategy=None, *, wake="best", samples=200, log=false))]
+    #[allow(clippy::too_many_arguments, reason = "the face of a replay")]
+    fn replay(
+        &self,
+        py: Python<'_>,
+        tape: &Bound<'_, Tape>,
+        start: usize,
+        stop: usize,
+        strategy: Option<&Bound<'_, PyAny>>,
+        wake: &str,
+        samples: usize,
+        log: bool,
+    ) -> PyResult<ReplayResult> {
+        let filter = WakeFilter::from_name(wake)?;
+        let tape = tape.get();
+        let mapped = tape.shared();
+        let options = RunOptions { samples, keep_log: log, has_local: mapped.has_local() };
+        self.begin_replay()?;
+        let core = self.replay_core(tape, (start, stop), options).inspect_err(|_| *self.phase() = Phase::Finished)?;
+        let clock = Instant::now();
+        let rows = &mapped.rows()[start..stop];
+        let outcomes = if let Some(strategy) = strategy {
+            let mut strategy = PyStrategy::new(strategy, self.view.clone_ref(py), Arc::clone(&self.shared))?;
+            let outcomes = py.detach(|| replay(core, rows, start, filter, &mut strategy));
+            *self.phase() = Phase::Finished;
+            outcomes.map_err(|error| strategy.take_raised().unwrap_or_else(|| error.into()))
+        } else {
+            let outcomes: Result<Outcomes> = py.detach(|| replay(core, rows, start, WakeFilter::Own, &mut Spectator));
+            *self.phase() = Phase::Finished;
+            outcomes.map_err(PyErr::from)
+        }?;
+        let engine_ns = u64::try_from(clock.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        Ok(ReplayResult { outcomes, engine_ns })
+    }
+}
+
+/// Levels of one side of an image, best first.
+type Levels = Vec<(i32, i32)>;
+
+/// A market message as Python gives it.
+enum Message {
+    Row(Tick),
+    Image { exch_ns: i64, bids: Levels, asks: Levels },
+}
+
+impl Message {
+    fn read(tick: &Bound<'_, PyTuple>) -> PyResult<Self> {
+        let kind: String = tick.get_item(0)?.extract()?;
+        let exch_ns: i64 = tick.get_item(1)?.extract()?;
+        if kind == "book" {
+            let (bids, asks): (Levels, Levels) = (tick.get_item(2)?.extract()?, tick.get_item(3)?.extract()?);
+            check_image(&bids, Side::Bid)?;
+            check_image(&asks, Side::Ask)?;
+            return Ok(Self::Image { exch_ns, bids, asks });
+        }
+        let (kind, lots_min) = match kind.as_str() {
+            "level" => (KIND_LEVEL, 0),
+            "trade" => (KIND_TRADE, 1),
+            other => return Err(tick_error(format!("expected \"level\", \"trade\" or \"book\" first, found {other:?}"))),
+        };
+        let (side, price, qty): (u8, i32, i32) = (tick.get_item(2)?.extract()?, tick.get_item(3)?.extract()?, tick.get_item(4)?.extract()?);
+        side_of(side)?;
+        if qty < lots_min {
+            return Err(tick_error(format!("lots: expected at least {lots_min}, found {qty}")));
+        }
+        Ok(Self::Row(Tick { exch_ns, local_ns: exch_ns, price, qty, kind, side, flags: FLAG_LAST, ..Tick::default() }))
+    }
+
+    fn rows(&self, core: &sim::SimulatedExchange) -> Vec<Tick> {
+        match self {
+            Self::Row(row) => vec![*row],
+            Self::Image { exch_ns, bids, asks } => {
+                image_rows(core.book(), *exch_ns, bids, asks, core.spec().instrument.visible_levels)
+            }
+        }
+    }
+}
+
+fn tick_error(message: String) -> PyErr {
+    Error::Tick(format!("tick: {message}")).into()
+}
+
+fn check_image(levels: &[(i32, i32)], side: Side) -> PyResult<()> {
+    if let Some((price, lots)) = levels.iter().find(|level| level.1 <= 0) {
+        return Err(tick_error(format!("book image: level {price} has {lots} lots, expected at least 1")));
+    }
+    if levels.windows(2).any(|pair| !side.is_better(pair[0].0, pair[1].0)) {
+        return Err(tick_error("book image: levels must be sorted best first, without repeats".into()));
+    }
+    Ok(())
+}

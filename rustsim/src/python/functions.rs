@@ -1,0 +1,44 @@
+//! Python faces of the pure functions.
+
+use pyo3::prelude::*;
+
+use crate::error::Error;
+use crate::latency::{LatencyModel, LatencySpec};
+use crate::queue::{QueueDecay, QueueSpec};
+use crate::rng;
+use crate::spec::SimSpec;
+
+/// One Philox 4x32-10 block.
+#[pyfunction]
+pub(crate) fn philox4x32_10(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
+    rng::philox4x32_10(counter, key)
+}
+
+/// One Philox 4x64-10 block.
+#[pyfunction]
+pub(crate) fn philox4x64_10(counter: [u64; 4], key: [u64; 2]) -> [u64; 4] {
+    rng::philox4x64_10(counter, key)
+}
+
+/// Quantile of a latency model given as JSON, unrounded.
+#[pyfunction]
+pub(crate) fn latency_quantile_ns(latency: &str, u: f64) -> PyResult<f64> {
+    let spec: LatencySpec = serde_json::from_str(latency).map_err(|e| Error::Spec(format!("latency: {e}")))?;
+    if !(u > 0.0 && u < 1.0) {
+        return Err(Error::Spec(format!("u: expected a number between 0 and 1, found {u}")).into());
+    }
+    Ok(LatencyModel::build(&spec)?.quantile_ns(u))
+}
+
+/// P(cancel is ahead) of a queue model given as JSON.
+#[pyfunction]
+pub(crate) fn queue_probability_ahead(queue: &str, ahead_lots: f64, behind_lots: f64) -> PyResult<f64> {
+    let spec: QueueSpec = serde_json::from_str(queue).map_err(|e| Error::Spec(format!("queue: {e}")))?;
+    Ok(QueueDecay::build(&spec)?.probability_ahead(ahead_lots, behind_lots))
+}
+
+/// Check a JSON spec and return it in canonical form with every default filled in; raise SpecError.
+#[pyfunction]
+pub(crate) fn validate_spec(spec: &str) -> PyResult<String> {
+    Ok(SimSpec::from_json(spec)?.to_json()?)
+}
