@@ -24,7 +24,12 @@ struct Ladder {
 impl Ladder {
     fn new(span: usize) -> Self {
         let words = span.div_ceil(64);
-        Self { sizes: vec![0; words * 64], words: vec![0; words], summary: vec![0; words.div_ceil(64)], best: NO_SLOT }
+        Self {
+            sizes: vec![0; words * 64],
+            words: vec![0; words],
+            summary: vec![0; words.div_ceil(64)],
+            best: NO_SLOT,
+        }
     }
 
     #[inline]
@@ -108,7 +113,11 @@ impl LimitOrderBook {
             )));
         }
         let span = usize::try_from(span).expect("span is positive and below SPAN_MAX");
-        Ok(Self { low, high, sides: [Ladder::new(span), Ladder::new(span)] })
+        Ok(Self {
+            low,
+            high,
+            sides: [Ladder::new(span), Ladder::new(span)],
+        })
     }
 
     #[inline]
@@ -151,7 +160,9 @@ impl LimitOrderBook {
 
     #[cold]
     fn grow(&mut self, price: TickIndex) -> Result<()> {
-        let clamp = |value: i64| i32::try_from(value.clamp(i64::from(i32::MIN), i64::from(i32::MAX))).unwrap_or(price);
+        let clamp = |value: i64| {
+            i32::try_from(value.clamp(i64::from(i32::MIN), i64::from(i32::MAX))).unwrap_or(price)
+        };
         let low = self.low.min(clamp(i64::from(price) - GROW_MARGIN));
         let high = self.high.max(clamp(i64::from(price) + GROW_MARGIN));
         let mut wider = Self::new(low, high)?;
@@ -170,7 +181,8 @@ impl LimitOrderBook {
     #[inline]
     #[must_use]
     pub fn size(&self, side: Side, price: TickIndex) -> i32 {
-        self.slot(side, price).map_or(0, |slot| self.sides[side as usize].sizes[slot])
+        self.slot(side, price)
+            .map_or(0, |slot| self.sides[side as usize].sizes[slot])
     }
 
     /// Returns the best price of a side.
@@ -192,7 +204,9 @@ impl LimitOrderBook {
     #[must_use]
     pub fn next_worse(&self, side: Side, price: TickIndex) -> Option<TickIndex> {
         let slot = self.slot(side, price)?;
-        self.sides[side as usize].highest_below(slot).map(|slot| self.price(side, slot_code(slot)))
+        self.sides[side as usize]
+            .highest_below(slot)
+            .map(|slot| self.price(side, slot_code(slot)))
     }
 
     /// Returns the price of the `n`-th level of a side, counted from 1 at the best.
@@ -240,19 +254,44 @@ mod tests {
         let mut maps = [BTreeMap::new(), BTreeMap::new()];
         let mut state = 1u64;
         for _ in 0..200_000 {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            let side = if state >> 63 == 0 { Side::Bid } else { Side::Ask };
-            let price = 100 + i32::try_from((state >> 33) % 9_000).unwrap() * (1 + i32::try_from((state >> 50) % 2).unwrap());
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            let side = if state >> 63 == 0 {
+                Side::Bid
+            } else {
+                Side::Ask
+            };
+            let price = 100
+                + i32::try_from((state >> 33) % 9_000).unwrap()
+                    * (1 + i32::try_from((state >> 50) % 2).unwrap());
             let size = i32::try_from((state >> 20) % 3).unwrap();
             let before = book.set(side, price, size).unwrap();
             let map: &mut BTreeMap<i32, i32> = &mut maps[side as usize];
-            let expected = if size == 0 { map.remove(&price) } else { map.insert(price, size) };
+            let expected = if size == 0 {
+                map.remove(&price)
+            } else {
+                map.insert(price, size)
+            };
             assert_eq!(before, expected.unwrap_or(0));
             assert_eq!(book.best(Side::Bid), maps[0].last_key_value().map(|x| *x.0));
-            assert_eq!(book.best(Side::Ask), maps[1].first_key_value().map(|x| *x.0));
+            assert_eq!(
+                book.best(Side::Ask),
+                maps[1].first_key_value().map(|x| *x.0)
+            );
         }
-        assert_eq!(book.levels(Side::Bid), maps[0].iter().rev().map(|(p, q)| (*p, *q)).collect::<Vec<_>>());
-        assert_eq!(book.levels(Side::Ask), maps[1].iter().map(|(p, q)| (*p, *q)).collect::<Vec<_>>());
+        assert_eq!(
+            book.levels(Side::Bid),
+            maps[0]
+                .iter()
+                .rev()
+                .map(|(p, q)| (*p, *q))
+                .collect::<Vec<_>>()
+        );
+        assert_eq!(
+            book.levels(Side::Ask),
+            maps[1].iter().map(|(p, q)| (*p, *q)).collect::<Vec<_>>()
+        );
     }
 
     #[test]

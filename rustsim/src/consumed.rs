@@ -25,7 +25,10 @@ pub(crate) struct Consumed {
 
 impl Consumed {
     pub(crate) fn new(half_life_ns: Option<Nanos>) -> Self {
-        Self { half_life_ns, entries: Vec::new() }
+        Self {
+            half_life_ns,
+            entries: Vec::new(),
+        }
     }
 
     #[inline]
@@ -36,9 +39,15 @@ impl Consumed {
     /// Returns the whole lots that a taker may still take of `size` displayed ones.
     pub(crate) fn available(&self, side: Side, price: TickIndex, size: i32, now_ns: Nanos) -> Lots {
         let size = i64::from(size);
-        match self.entries.iter().find(|e| e.side == side && e.price == price) {
+        match self
+            .entries
+            .iter()
+            .find(|e| e.side == side && e.price == price)
+        {
             None => size,
-            Some(entry) => (((size << AHEAD_SHIFT) - self.decayed(entry, now_ns)) >> AHEAD_SHIFT).max(0),
+            Some(entry) => {
+                (((size << AHEAD_SHIFT) - self.decayed(entry, now_ns)) >> AHEAD_SHIFT).max(0)
+            }
         }
     }
 
@@ -47,24 +56,53 @@ impl Consumed {
         if self.half_life_ns == Some(0) {
             return;
         }
-        if !self.entries.iter().any(|e| e.side == side && e.price == price) {
-            self.entries.push(Entry { side, price, units: 0, at_ns: now_ns });
+        if !self
+            .entries
+            .iter()
+            .any(|e| e.side == side && e.price == price)
+        {
+            self.entries.push(Entry {
+                side,
+                price,
+                units: 0,
+                at_ns: now_ns,
+            });
         }
         self.update(side, price, now_ns, |units| units + (lots << AHEAD_SHIFT));
     }
 
     /// Follows a recorded print of `lots`.
-    pub(crate) fn on_trade(&mut self, side: Side, price: TickIndex, lots: i32, after: i32, now_ns: Nanos) {
+    pub(crate) fn on_trade(
+        &mut self,
+        side: Side,
+        price: TickIndex,
+        lots: i32,
+        after: i32,
+        now_ns: Nanos,
+    ) {
         let cap = i64::from(after) << AHEAD_SHIFT;
-        self.update(side, price, now_ns, |units| (units - (i64::from(lots) << AHEAD_SHIFT)).max(0).min(cap));
+        self.update(side, price, now_ns, |units| {
+            (units - (i64::from(lots) << AHEAD_SHIFT)).max(0).min(cap)
+        });
     }
 
     /// Follows a recorded level change.
-    pub(crate) fn on_level(&mut self, side: Side, price: TickIndex, before: i32, after: i32, now_ns: Nanos) {
+    pub(crate) fn on_level(
+        &mut self,
+        side: Side,
+        price: TickIndex,
+        before: i32,
+        after: i32,
+        now_ns: Nanos,
+    ) {
         let cap = i64::from(after) << AHEAD_SHIFT;
         self.update(side, price, now_ns, |units| {
             let cancelled = i128::from((before - after).max(0));
-            let cut = if before > 0 { cancelled * i128::from(units) / i128::from(before) } else { 0 };
+            let cut = if before > 0 {
+                cancelled * i128::from(units) / i128::from(before)
+            } else {
+                0
+            };
             (units - i64::try_from(cut).expect("a part of an i64 fits one")).clamp(0, cap)
         });
     }
@@ -73,8 +111,20 @@ impl Consumed {
         self.entries.clear();
     }
 
-    fn update(&mut self, side: Side, price: TickIndex, now_ns: Nanos, change: impl FnOnce(i64) -> i64) {
-        let Some(index) = self.entries.iter().position(|e| e.side == side && e.price == price) else { return };
+    fn update(
+        &mut self,
+        side: Side,
+        price: TickIndex,
+        now_ns: Nanos,
+        change: impl FnOnce(i64) -> i64,
+    ) {
+        let Some(index) = self
+            .entries
+            .iter()
+            .position(|e| e.side == side && e.price == price)
+        else {
+            return;
+        };
         let units = change(self.decayed(&self.entries[index], now_ns));
         if units > 0 {
             self.entries[index].units = units;
@@ -84,7 +134,11 @@ impl Consumed {
         }
     }
 
-    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "lots fit f64; the result is smaller")]
+    #[allow(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        reason = "lots fit f64; the result is smaller"
+    )]
     fn decayed(&self, entry: &Entry, now_ns: Nanos) -> i64 {
         match self.half_life_ns {
             None => entry.units,

@@ -21,9 +21,11 @@ pub enum Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Spec(text) | Self::Tick(text) | Self::Tape(text) | Self::Ledger(text) | Self::Replay(text) => {
-                f.write_str(text)
-            }
+            Self::Spec(text)
+            | Self::Tick(text)
+            | Self::Tape(text)
+            | Self::Ledger(text)
+            | Self::Replay(text) => f.write_str(text),
         }
     }
 }

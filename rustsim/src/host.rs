@@ -57,7 +57,11 @@ impl Host {
 
     /// Sends an order; its session must be below [`SESSIONS_MAX`].
     pub fn place_order(&mut self, order: OrderRequest) -> OrderId {
-        debug_assert!(order.session < SESSIONS_MAX, "session {} of at most {SESSIONS_MAX}", order.session);
+        debug_assert!(
+            order.session < SESSIONS_MAX,
+            "session {} of at most {SESSIONS_MAX}",
+            order.session
+        );
         self.ended.push(false);
         let id = self.ended.len() as OrderId;
         self.outbox.push(Request::Place { id, order });
@@ -74,10 +78,21 @@ impl Host {
     }
 
     /// Sends an amend unless the order is unknown or known to have ended.
-    pub fn amend_order(&mut self, id: OrderId, price: Option<TickIndex>, qty: Option<Lots>, session: u8) -> bool {
+    pub fn amend_order(
+        &mut self,
+        id: OrderId,
+        price: Option<TickIndex>,
+        qty: Option<Lots>,
+        session: u8,
+    ) -> bool {
         let is_open = self.is_open(id);
         if is_open {
-            self.outbox.push(Request::Amend { id, price, qty, session });
+            self.outbox.push(Request::Amend {
+                id,
+                price,
+                qty,
+                session,
+            });
         }
         is_open
     }
@@ -89,7 +104,9 @@ impl Host {
 
     fn is_open(&self, id: OrderId) -> bool {
         let index = usize::try_from(id).ok().and_then(|id| id.checked_sub(1));
-        index.and_then(|index| self.ended.get(index)).is_some_and(|ended| !ended)
+        index
+            .and_then(|index| self.ended.get(index))
+            .is_some_and(|ended| !ended)
     }
 
     pub(crate) fn learn(&mut self, event: &OrderEvent) {
@@ -102,7 +119,10 @@ impl Host {
             _ => false,
         };
         if ends {
-            if let Some(ended) = usize::try_from(event.order_id - 1).ok().and_then(|i| self.ended.get_mut(i)) {
+            if let Some(ended) = usize::try_from(event.order_id - 1)
+                .ok()
+                .and_then(|i| self.ended.get_mut(i))
+            {
                 *ended = true;
             }
         }

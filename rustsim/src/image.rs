@@ -4,7 +4,9 @@
 //! lists is set; what it must list but does not is empty; what lies behind its last level is out of view, not empty.
 
 use crate::book::LimitOrderBook;
-use crate::types::{FLAG_IMAGE, FLAG_LAST, FLAG_OUT_OF_VIEW, KIND_LEVEL, Nanos, Side, Tick, TickIndex};
+use crate::types::{
+    FLAG_IMAGE, FLAG_LAST, FLAG_OUT_OF_VIEW, KIND_LEVEL, Nanos, Side, Tick, TickIndex,
+};
 
 /// Returns the rows that turn `book` into the image; unchanged levels make no row, except that there is always one.
 ///
@@ -22,8 +24,17 @@ pub fn image_rows(
         let is_full = visible_levels > 0 && levels.len() >= visible_levels as usize;
         for (price, _) in book.levels(side) {
             if levels.iter().all(|level| level.0 != price) {
-                let is_behind = is_full && levels.last().is_some_and(|last| side.is_better(last.0, price));
-                rows.push(row(exch_ns, side, price, 0, if is_behind { FLAG_OUT_OF_VIEW } else { 0 }));
+                let is_behind = is_full
+                    && levels
+                        .last()
+                        .is_some_and(|last| side.is_better(last.0, price));
+                rows.push(row(
+                    exch_ns,
+                    side,
+                    price,
+                    0,
+                    if is_behind { FLAG_OUT_OF_VIEW } else { 0 },
+                ));
             }
         }
         for (price, lots) in levels {
@@ -34,7 +45,11 @@ pub fn image_rows(
     }
     if rows.is_empty() {
         // An image that changes nothing still moves time on: repeat a level, or an empty price.
-        let (side, price) = if let Some(first) = bids.first() { (Side::Bid, first.0) } else { (Side::Ask, asks.first().map_or(0, |a| a.0)) };
+        let (side, price) = if let Some(first) = bids.first() {
+            (Side::Bid, first.0)
+        } else {
+            (Side::Ask, asks.first().map_or(0, |a| a.0))
+        };
         rows.push(row(exch_ns, side, price, book.size(side, price), 0));
     }
     if let Some(last) = rows.last_mut() {
@@ -68,8 +83,19 @@ mod tests {
         }
         book.set(Side::Ask, 51, 3).unwrap();
         let rows = image_rows(&book, 7, &[(51, 2), (50, 5)], &[(52, 1)], 2);
-        let found: Vec<_> = rows.iter().map(|r| (r.side, r.price, r.qty, r.flags & FLAG_OUT_OF_VIEW)).collect();
-        assert_eq!(found, [(0, 49, 0, FLAG_OUT_OF_VIEW), (0, 51, 2, 0), (1, 51, 0, 0), (1, 52, 1, 0)]);
+        let found: Vec<_> = rows
+            .iter()
+            .map(|r| (r.side, r.price, r.qty, r.flags & FLAG_OUT_OF_VIEW))
+            .collect();
+        assert_eq!(
+            found,
+            [
+                (0, 49, 0, FLAG_OUT_OF_VIEW),
+                (0, 51, 2, 0),
+                (1, 51, 0, 0),
+                (1, 52, 1, 0)
+            ]
+        );
         assert_eq!(rows.iter().filter(|r| r.flags & FLAG_LAST != 0).count(), 1);
     }
 }

@@ -43,7 +43,15 @@ struct Leg {
 impl Leg {
     fn new(model: LatencyModel, purpose: Purpose) -> Self {
         let constant_ns = model.is_constant();
-        Self { model, constant_ns, purpose, ordinal: Ordinal { at_ns: Nanos::MIN, next: 0 } }
+        Self {
+            model,
+            constant_ns,
+            purpose,
+            ordinal: Ordinal {
+                at_ns: Nanos::MIN,
+                next: 0,
+            },
+        }
     }
 
     #[inline]
@@ -52,7 +60,8 @@ impl Leg {
             Some(latency) => latency,
             None => {
                 let k = self.ordinal.take(at_ns);
-                self.model.sample_ns(streams.uniform(self.purpose, at_ns, k))
+                self.model
+                    .sample_ns(streams.uniform(self.purpose, at_ns, k))
             }
         }
     }
@@ -85,12 +94,17 @@ impl Link {
             ],
             report: leg(&spec.report, Purpose::Report)?,
             feed: leg(&spec.feed, Purpose::Feed)?,
-            out: (0..SESSIONS_MAX).map(|_| FifoChannel::new(spec.gap_ns)).collect(),
+            out: (0..SESSIONS_MAX)
+                .map(|_| FifoChannel::new(spec.gap_ns))
+                .collect(),
             home: (0..SESSIONS_MAX).map(|_| FifoChannel::new(0)).collect(),
             feed_channel: FifoChannel::new(0),
             loss_probability: spec.loss_probability,
             loss_timeout_ns: spec.loss_timeout_ns,
-            loss: Ordinal { at_ns: Nanos::MIN, next: 0 },
+            loss: Ordinal {
+                at_ns: Nanos::MIN,
+                next: 0,
+            },
         })
     }
 

@@ -13,8 +13,9 @@ use crate::recorded::{RecordedBook, TradeChange};
 use crate::rng::{Purpose, Streams};
 use crate::spec::{BelowFilled, SimSpec};
 use crate::types::{
-    EventKind, FLAG_GAP, FLAG_INDICATIVE, FLAG_OUT_OF_VIEW, KIND_CLEAR, KIND_LEVEL, Liquidity, Lots, Nanos,
-    OrderEvent, OrderId, OrderRequest, OrderType, Reason, Side, TakePolicy, Tick, TickIndex, TimeInForce,
+    EventKind, FLAG_GAP, FLAG_INDICATIVE, FLAG_OUT_OF_VIEW, KIND_CLEAR, KIND_LEVEL, Liquidity,
+    Lots, Nanos, OrderEvent, OrderId, OrderRequest, OrderType, Reason, Side, TakePolicy, Tick,
+    TickIndex, TimeInForce,
 };
 
 /// Something that happened to an own order at the exchange, before it travels home.
@@ -28,9 +29,20 @@ pub(crate) struct Outcome {
 /// A request as it arrives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Request {
-    Place { id: OrderId, order: OrderRequest },
-    Cancel { id: OrderId, session: u8 },
-    Amend { id: OrderId, price: Option<TickIndex>, qty: Option<Lots>, session: u8 },
+    Place {
+        id: OrderId,
+        order: OrderRequest,
+    },
+    Cancel {
+        id: OrderId,
+        session: u8,
+    },
+    Amend {
+        id: OrderId,
+        price: Option<TickIndex>,
+        qty: Option<Lots>,
+        session: u8,
+    },
 }
 
 #[derive(Debug)]
@@ -67,7 +79,10 @@ impl Matching {
             visible_levels: spec.instrument.visible_levels,
             price_min: spec.instrument.price_min.unwrap_or(TickIndex::MIN),
             price_max: spec.instrument.price_max.unwrap_or(TickIndex::MAX),
-            lots_max: spec.instrument.max_order_lots.unwrap_or(Lots::from(i32::MAX)),
+            lots_max: spec
+                .instrument
+                .max_order_lots
+                .unwrap_or(Lots::from(i32::MAX)),
             below_filled: spec.rules.amend_below_filled,
             arrived: vec![false],
             indicative: false,
@@ -82,11 +97,14 @@ impl Matching {
     }
 
     pub(crate) fn available(&self, side: Side, price: TickIndex, now_ns: Nanos) -> Lots {
-        self.consumed.available(side, price, self.recorded.book.size(side, price), now_ns)
+        self.consumed
+            .available(side, price, self.recorded.book.size(side, price), now_ns)
     }
 
     pub(crate) fn resting(&self, id: OrderId) -> Option<&RestingOrder> {
-        self.own.iter().find_map(|queue| queue.find(id).map(|index| &queue.orders()[index]))
+        self.own
+            .iter()
+            .find_map(|queue| queue.find(id).map(|index| &queue.orders()[index]))
     }
 
     // ---- market rows -------------------------------------------------------------------------------------------------------------
@@ -100,7 +118,10 @@ impl Matching {
         let resting = !(self.own[0].orders().is_empty() && self.own[1].orders().is_empty());
         if resting && self.track_credit {
             for queue in &mut self.own {
-                queue.orders_mut().iter_mut().for_each(|order| order.ahead_before_decrease = None);
+                queue
+                    .orders_mut()
+                    .iter_mut()
+                    .for_each(|order| order.ahead_before_decrease = None);
             }
         }
         for (row, ordinal) in rows.iter().zip(ordinal..) {
@@ -116,11 +137,17 @@ impl Matching {
     #[inline]
     fn apply_row(&mut self, row: &Tick, ordinal: u64) -> Result<()> {
         let side = if row.side == 0 { Side::Bid } else { Side::Ask };
-        if row.flags & (FLAG_GAP | FLAG_INDICATIVE | FLAG_OUT_OF_VIEW) != 0 || row.kind == KIND_CLEAR {
+        if row.flags & (FLAG_GAP | FLAG_INDICATIVE | FLAG_OUT_OF_VIEW) != 0
+            || row.kind == KIND_CLEAR
+        {
             return self.apply_unusual_row(row, side, ordinal);
         }
         self.group_has_market = true;
-        if row.kind == KIND_LEVEL { self.level(row, side, ordinal) } else { self.trade(row, side, ordinal) }
+        if row.kind == KIND_LEVEL {
+            self.level(row, side, ordinal)
+        } else {
+            self.trade(row, side, ordinal)
+        }
     }
 
     #[cold]
@@ -137,13 +164,18 @@ impl Matching {
             return Ok(());
         }
         if row.kind != KIND_LEVEL {
-            return if indicative { Ok(()) } else { self.trade(row, side, ordinal) };
+            return if indicative {
+                Ok(())
+            } else {
+                self.trade(row, side, ordinal)
+            };
         }
         if !indicative && row.flags & FLAG_OUT_OF_VIEW == 0 {
             return self.level(row, side, ordinal);
         }
         let before = self.recorded.level(side, row.price, row.qty, false)?;
-        self.consumed.on_level(side, row.price, before, row.qty, row.exch_ns);
+        self.consumed
+            .on_level(side, row.price, before, row.qty, row.exch_ns);
         self.hide(|order| order.side == side && order.price == row.price);
         Ok(())
     }
@@ -158,9 +190,12 @@ impl Matching {
 
     #[inline]
     fn level(&mut self, row: &Tick, side: Side, ordinal: u64) -> Result<()> {
-        let before = self.recorded.level(side, row.price, row.qty, self.track_credit)?;
+        let before = self
+            .recorded
+            .level(side, row.price, row.qty, self.track_credit)?;
         if !self.consumed.is_empty() {
-            self.consumed.on_level(side, row.price, before, row.qty, row.exch_ns);
+            self.consumed
+                .on_level(side, row.price, before, row.qty, row.exch_ns);
         }
         if self.own[side as usize].holds(row.price) {
             self.level_own(row, side, before, ordinal);
@@ -199,7 +234,15 @@ impl Matching {
     }
 
     /// Lets the queue model place a cancel that took a level from `before` to `after` lots.
-    fn cancel_at_level(&mut self, side: Side, price: TickIndex, before: i32, after: i32, at_ns: Nanos, ordinal: u64) {
+    fn cancel_at_level(
+        &mut self,
+        side: Side,
+        price: TickIndex,
+        before: i32,
+        after: i32,
+        at_ns: Nanos,
+        ordinal: u64,
+    ) {
         let (level, cancelled) = (units(Lots::from(before)), units(Lots::from(before - after)));
         let mut drawn = None;
         let mut ahead_of_last = 0;
@@ -208,10 +251,16 @@ impl Matching {
                 continue;
             }
             let streams = &self.streams;
-            let part = self.queue.part_ahead(self.mode, order.ahead.min(level), level, cancelled, || {
-                *drawn.get_or_insert_with(|| streams.uniform(Purpose::QueueDecay, at_ns, ordinal))
-            });
-            order.ahead = (order.ahead.min(level) - part).max(ahead_of_last).min(units(Lots::from(after)));
+            let part =
+                self.queue
+                    .part_ahead(self.mode, order.ahead.min(level), level, cancelled, || {
+                        *drawn.get_or_insert_with(|| {
+                            streams.uniform(Purpose::QueueDecay, at_ns, ordinal)
+                        })
+                    });
+            order.ahead = (order.ahead.min(level) - part)
+                .max(ahead_of_last)
+                .min(units(Lots::from(after)));
             ahead_of_last = order.ahead;
         }
     }
@@ -221,24 +270,39 @@ impl Matching {
         let own = &self.own[side as usize];
         if let Some(best) = own.best() {
             if side.is_better(best, row.price) {
-                self.fill_better(side, row.price, row.exch_ns, Lots::from(row.qty), |p, limit| side.is_better(p, limit));
+                self.fill_better(
+                    side,
+                    row.price,
+                    row.exch_ns,
+                    Lots::from(row.qty),
+                    |p, limit| side.is_better(p, limit),
+                );
             }
         }
         if self.own[side as usize].holds(row.price) {
             let is_visible = self.is_in_view(side, row.price);
             let change = self.recorded.trade(side, row.price, row.qty)?;
             self.trade_own(row, side, change, is_visible, ordinal);
-            self.consumed.on_trade(side, row.price, row.qty, change.after, row.exch_ns);
+            self.consumed
+                .on_trade(side, row.price, row.qty, change.after, row.exch_ns);
             return Ok(());
         }
         let change = self.recorded.trade(side, row.price, row.qty)?;
         if !self.consumed.is_empty() {
-            self.consumed.on_trade(side, row.price, row.qty, change.after, row.exch_ns);
+            self.consumed
+                .on_trade(side, row.price, row.qty, change.after, row.exch_ns);
         }
         Ok(())
     }
 
-    fn trade_own(&mut self, row: &Tick, side: Side, change: TradeChange, is_visible: bool, ordinal: u64) {
+    fn trade_own(
+        &mut self,
+        row: &Tick,
+        side: Side,
+        change: TradeChange,
+        is_visible: bool,
+        ordinal: u64,
+    ) {
         let reordered = change.credit_used > 0;
         let rest = change.credit - change.credit_used;
         let size_before = change.before + change.credit;
@@ -247,7 +311,9 @@ impl Matching {
                 order.knowledge = Knowledge::Followed;
                 order.ahead = units(Lots::from(size_before));
             }
-            if let (true, Knowledge::Followed, Some(ahead)) = (reordered, order.knowledge, order.ahead_before_decrease) {
+            if let (true, Knowledge::Followed, Some(ahead)) =
+                (reordered, order.knowledge, order.ahead_before_decrease)
+            {
                 order.ahead = ahead;
             }
         }
@@ -262,7 +328,14 @@ impl Matching {
             }
         }
         if reordered && rest > 0 {
-            self.cancel_at_level(side, row.price, change.after + rest, change.after, row.exch_ns, ordinal);
+            self.cancel_at_level(
+                side,
+                row.price,
+                change.after + rest,
+                change.after,
+                row.exch_ns,
+                ordinal,
+            );
         }
     }
 
@@ -270,9 +343,14 @@ impl Matching {
         let traded = Lots::from(row.qty);
         let Self { own, output, .. } = self;
         let level = own[side as usize].level_mut(row.price);
-        let known: Vec<usize> = (0..level.len()).filter(|i| level[*i].knowledge != Knowledge::Unknown).collect();
+        let known: Vec<usize> = (0..level.len())
+            .filter(|i| level[*i].knowledge != Knowledge::Unknown)
+            .collect();
         let mut fills = Vec::with_capacity(known.len());
-        let state: Vec<(i64, Lots)> = known.iter().map(|i| (level[*i].ahead, level[*i].leaves())).collect();
+        let state: Vec<(i64, Lots)> = known
+            .iter()
+            .map(|i| (level[*i].ahead, level[*i].leaves()))
+            .collect();
         let market = share_trade(traded, state.into_iter(), |_, lots| fills.push(lots));
         for (index, lots) in known.into_iter().zip(fills) {
             let order = &mut level[index];
@@ -295,7 +373,11 @@ impl Matching {
     ) {
         let Self { own, output, .. } = self;
         let queue = &mut own[side as usize];
-        for order in queue.orders_mut().iter_mut().take_while(|order| concerns(order.price, limit)) {
+        for order in queue
+            .orders_mut()
+            .iter_mut()
+            .take_while(|order| concerns(order.price, limit))
+        {
             let lots = order.leaves();
             output.push(maker_fill(order, lots, now_ns, cause_lots));
         }
@@ -305,10 +387,16 @@ impl Matching {
     #[inline]
     fn cross(&mut self, now_ns: Nanos) {
         for side in [Side::Bid, Side::Ask] {
-            let Some(own_best) = self.own[side as usize].best() else { continue };
-            let Some(opposite) = self.best_available(side.opposite(), now_ns) else { continue };
+            let Some(own_best) = self.own[side as usize].best() else {
+                continue;
+            };
+            let Some(opposite) = self.best_available(side.opposite(), now_ns) else {
+                continue;
+            };
             if side.reaches(own_best, opposite) {
-                self.fill_better(side, opposite, now_ns, 0, |price, limit| side.reaches(price, limit));
+                self.fill_better(side, opposite, now_ns, 0, |price, limit| {
+                    side.reaches(price, limit)
+                });
             }
         }
     }
@@ -330,7 +418,10 @@ impl Matching {
         if self.visible_levels == 0 {
             return true;
         }
-        self.recorded.book.nth_best(side, self.visible_levels).is_none_or(|last| !side.is_better(last, price))
+        self.recorded
+            .book
+            .nth_best(side, self.visible_levels)
+            .is_none_or(|last| !side.is_better(last, price))
     }
 
     // ---- own requests ------------------------------------------------------------------------------------------------------------
@@ -339,7 +430,12 @@ impl Matching {
         match request {
             Request::Place { id, order } => self.place(id, order, now_ns),
             Request::Cancel { id, session } => self.cancel(id, session, now_ns),
-            Request::Amend { id, price, qty, session } => self.amend(id, price, qty, session, now_ns),
+            Request::Amend {
+                id,
+                price,
+                qty,
+                session,
+            } => self.amend(id, price, qty, session, now_ns),
         }
     }
 
@@ -364,16 +460,39 @@ impl Matching {
             self.emit(&incoming, EventKind::Rejected, now_ns, order.qty, 0, reason);
             return;
         }
-        self.emit(&incoming, EventKind::Accepted, now_ns, order.qty, order.qty, Reason::None);
+        self.emit(
+            &incoming,
+            EventKind::Accepted,
+            now_ns,
+            order.qty,
+            order.qty,
+            Reason::None,
+        );
         let must_fill_whole = order.time_in_force == TimeInForce::Fok;
         if must_fill_whole && self.walk_total(&incoming, now_ns) < order.qty {
-            self.emit(&incoming, EventKind::Expired, now_ns, order.qty, 0, Reason::Fok);
+            self.emit(
+                &incoming,
+                EventKind::Expired,
+                now_ns,
+                order.qty,
+                0,
+                Reason::Fok,
+            );
             return;
         }
         let incoming = self.take(incoming, now_ns);
         let leaves = incoming.total - incoming.filled;
-        if leaves > 0 && (order.order_type == OrderType::Market || order.time_in_force != TimeInForce::Rod) {
-            self.emit(&incoming, EventKind::Expired, now_ns, leaves, 0, Reason::Ioc);
+        if leaves > 0
+            && (order.order_type == OrderType::Market || order.time_in_force != TimeInForce::Rod)
+        {
+            self.emit(
+                &incoming,
+                EventKind::Expired,
+                now_ns,
+                leaves,
+                0,
+                Reason::Ioc,
+            );
         } else if leaves > 0 {
             self.rest(&incoming, now_ns);
         }
@@ -390,7 +509,9 @@ impl Matching {
     fn place_check(&self, incoming: &Incoming, order: &OrderRequest, now_ns: Nanos) -> Reason {
         if order.qty <= 0 || order.qty > self.lots_max {
             Reason::Quantity
-        } else if order.order_type == OrderType::Limit && !(self.price_min..=self.price_max).contains(&order.price) {
+        } else if order.order_type == OrderType::Limit
+            && !(self.price_min..=self.price_max).contains(&order.price)
+        {
             Reason::PriceLimit
         } else if order.order_type == OrderType::Market && order.time_in_force == TimeInForce::Rod {
             Reason::MarketNeedsIoc
@@ -415,7 +536,9 @@ impl Matching {
     /// Returns whether the taker walk would come to an own resting order of the other side with lots left.
     fn would_match_itself(&self, incoming: &Incoming, now_ns: Nanos) -> bool {
         let other = incoming.side.opposite();
-        let Some(own_best) = self.own[other as usize].best() else { return false };
+        let Some(own_best) = self.own[other as usize].best() else {
+            return false;
+        };
         if !incoming.side.reaches(incoming.limit, own_best) {
             return false;
         }
@@ -477,7 +600,9 @@ impl Matching {
         let (last_ahead, last_hidden) = self.own[side as usize]
             .level_mut(incoming.price)
             .last()
-            .map_or((0, false), |last| (last.ahead, last.knowledge == Knowledge::Hidden));
+            .map_or((0, false), |last| {
+                (last.ahead, last.knowledge == Knowledge::Hidden)
+            });
         let ahead = displayed.max(last_ahead);
         let knowledge = match (in_view, last_hidden) {
             (false, _) => Knowledge::Unknown,
@@ -501,49 +626,114 @@ impl Matching {
     }
 
     fn find(&self, id: OrderId) -> Option<(Side, usize)> {
-        [Side::Bid, Side::Ask].into_iter().find_map(|side| Some((side, self.own[side as usize].find(id)?)))
+        [Side::Bid, Side::Ask]
+            .into_iter()
+            .find_map(|side| Some((side, self.own[side as usize].find(id)?)))
     }
 
     fn cancel(&mut self, id: OrderId, session: u8, now_ns: Nanos) {
         let Some((side, index)) = self.find(id) else {
             return self.refuse_absent(id, EventKind::CancelRejected, session, now_ns);
         };
-        let order = Incoming { session, ..Incoming::from(&self.own[side as usize].remove(index)) };
-        self.emit(&order, EventKind::Cancelled, now_ns, order.total - order.filled, 0, Reason::None);
+        let order = Incoming {
+            session,
+            ..Incoming::from(&self.own[side as usize].remove(index))
+        };
+        self.emit(
+            &order,
+            EventKind::Cancelled,
+            now_ns,
+            order.total - order.filled,
+            0,
+            Reason::None,
+        );
     }
 
     fn refuse_absent(&mut self, id: OrderId, kind: EventKind, session: u8, now_ns: Nanos) {
-        let has_arrived = usize::try_from(id).ok().and_then(|index| self.arrived.get(index)).copied().unwrap_or(false);
-        let reason = if has_arrived { Reason::TooLate } else { Reason::UnknownOrder };
+        let has_arrived = usize::try_from(id)
+            .ok()
+            .and_then(|index| self.arrived.get(index))
+            .copied()
+            .unwrap_or(false);
+        let reason = if has_arrived {
+            Reason::TooLate
+        } else {
+            Reason::UnknownOrder
+        };
         let nothing = Incoming::nothing(id, session);
         self.emit(&nothing, kind, now_ns, 0, 0, reason);
     }
 
-    fn amend(&mut self, id: OrderId, price: Option<TickIndex>, qty: Option<Lots>, session: u8, now_ns: Nanos) {
+    fn amend(
+        &mut self,
+        id: OrderId,
+        price: Option<TickIndex>,
+        qty: Option<Lots>,
+        session: u8,
+        now_ns: Nanos,
+    ) {
         let Some((side, index)) = self.find(id) else {
             return self.refuse_absent(id, EventKind::AmendRejected, session, now_ns);
         };
-        let before = Incoming { session, ..Incoming::from(&self.own[side as usize].orders()[index]) };
+        let before = Incoming {
+            session,
+            ..Incoming::from(&self.own[side as usize].orders()[index])
+        };
         let price = price.unwrap_or(before.price);
-        let after = Incoming { price, limit: price, total: qty.unwrap_or(before.total), ..before };
-        if after.total <= before.filled && after.total > 0 && self.below_filled == BelowFilled::Cancel {
+        let after = Incoming {
+            price,
+            limit: price,
+            total: qty.unwrap_or(before.total),
+            ..before
+        };
+        if after.total <= before.filled
+            && after.total > 0
+            && self.below_filled == BelowFilled::Cancel
+        {
             self.own[side as usize].remove(index);
-            self.emit(&before, EventKind::Cancelled, now_ns, before.total - before.filled, 0, Reason::None);
+            self.emit(
+                &before,
+                EventKind::Cancelled,
+                now_ns,
+                before.total - before.filled,
+                0,
+                Reason::None,
+            );
             return;
         }
         let keeps_priority = price == before.price && after.total <= before.total;
         let reason = self.amend_check(&after, keeps_priority, now_ns);
         if reason != Reason::None {
-            self.emit(&before, EventKind::AmendRejected, now_ns, before.total, before.total - before.filled, reason);
+            self.emit(
+                &before,
+                EventKind::AmendRejected,
+                now_ns,
+                before.total,
+                before.total - before.filled,
+                reason,
+            );
             return;
         }
-        self.emit(&after, EventKind::Amended, now_ns, after.total, after.total - after.filled, Reason::None);
+        self.emit(
+            &after,
+            EventKind::Amended,
+            now_ns,
+            after.total,
+            after.total - after.filled,
+            Reason::None,
+        );
         if keeps_priority {
             self.own[side as usize].orders_mut()[index].total = after.total;
             return;
         }
         let session_of_order = self.own[side as usize].remove(index).session;
-        let after = self.take(Incoming { session: session_of_order, ..after }, now_ns);
+        let after = self.take(
+            Incoming {
+                session: session_of_order,
+                ..after
+            },
+            now_ns,
+        );
         if after.total > after.filled {
             self.rest(&after, now_ns);
         }
@@ -579,7 +769,15 @@ impl Matching {
         all
     }
 
-    fn emit(&mut self, order: &Incoming, kind: EventKind, now_ns: Nanos, qty: Lots, leaves: Lots, reason: Reason) {
+    fn emit(
+        &mut self,
+        order: &Incoming,
+        kind: EventKind,
+        now_ns: Nanos,
+        qty: Lots,
+        leaves: Lots,
+        reason: Reason,
+    ) {
         let event = OrderEvent {
             kind,
             order_id: order.id,
@@ -592,7 +790,11 @@ impl Matching {
             liquidity: Liquidity::Taker,
             reason,
         };
-        self.output.push(Outcome { event, fill: None, session: order.session });
+        self.output.push(Outcome {
+            event,
+            fill: None,
+            session: order.session,
+        });
     }
 
     fn emit_taker_fill(&mut self, order: &Incoming, price: TickIndex, lots: Lots, now_ns: Nanos) {
@@ -622,7 +824,11 @@ impl Matching {
             cause_lots: 0,
             is_first_fill: order.filled == lots,
         };
-        self.output.push(Outcome { event, fill: Some(fill), session: order.session });
+        self.output.push(Outcome {
+            event,
+            fill: Some(fill),
+            session: order.session,
+        });
     }
 }
 
@@ -654,7 +860,11 @@ fn maker_fill(order: &mut RestingOrder, lots: Lots, now_ns: Nanos, cause_lots: L
         cause_lots,
         is_first_fill,
     };
-    Outcome { event, fill: Some(fill), session: order.session }
+    Outcome {
+        event,
+        fill: Some(fill),
+        session: order.session,
+    }
 }
 
 /// An order while it is being handled.
@@ -674,7 +884,16 @@ struct Incoming {
 impl Incoming {
     /// What a refusal says about an order that is not at the exchange.
     fn nothing(id: OrderId, session: u8) -> Self {
-        Self { id, side: Side::Bid, price: 0, limit: 0, total: 0, filled: 0, post_only: false, session }
+        Self {
+            id,
+            side: Side::Bid,
+            price: 0,
+            limit: 0,
+            total: 0,
+            filled: 0,
+            post_only: false,
+            session,
+        }
     }
 }
 

@@ -39,7 +39,11 @@ impl RestingOrder {
 
     /// Returns the OPI as the ledger wants it: -1 if unknown.
     pub(crate) fn ahead_or_unknown(&self) -> i64 {
-        if self.knowledge == Knowledge::Unknown { -1 } else { self.ahead }
+        if self.knowledge == Knowledge::Unknown {
+            -1
+        } else {
+            self.ahead
+        }
     }
 }
 
@@ -54,7 +58,11 @@ pub(crate) struct OrderQueue {
 
 impl OrderQueue {
     pub(crate) fn new(side: Side) -> Self {
-        Self { side, prices: Vec::new(), orders: Vec::new() }
+        Self {
+            side,
+            prices: Vec::new(),
+            orders: Vec::new(),
+        }
     }
 
     #[inline]
@@ -77,8 +85,15 @@ impl OrderQueue {
 
     /// Returns the own orders at one price, in queue order.
     pub(crate) fn level_mut(&mut self, price: TickIndex) -> &mut [RestingOrder] {
-        let start = self.prices.iter().position(|p| *p == price).unwrap_or(self.prices.len());
-        let count = self.prices[start..].iter().take_while(|p| **p == price).count();
+        let start = self
+            .prices
+            .iter()
+            .position(|p| *p == price)
+            .unwrap_or(self.prices.len());
+        let count = self.prices[start..]
+            .iter()
+            .take_while(|p| **p == price)
+            .count();
         &mut self.orders[start..start + count]
     }
 
@@ -89,7 +104,11 @@ impl OrderQueue {
     /// Adds an order behind all own orders of its price.
     pub(crate) fn join(&mut self, order: RestingOrder) {
         let behind = |p: &TickIndex| self.side.is_better(order.price, *p);
-        let position = self.prices.iter().position(behind).unwrap_or(self.prices.len());
+        let position = self
+            .prices
+            .iter()
+            .position(behind)
+            .unwrap_or(self.prices.len());
         self.prices.insert(position, order.price);
         self.orders.insert(position, order);
     }
@@ -116,7 +135,11 @@ impl OrderQueue {
 ///
 /// `queue` holds (ahead in 1/2^20 lot, leaves) in queue order. Conservation: the fills and the market part sum to `traded`.
 /// Worked: 40 ahead of A (5 lots), 70 ahead of B (5 lots): 80 traded fill 5 and 5, market 70; 78 fill 5 and 3; 72 fill 5 and 0.
-pub(crate) fn share_trade(traded: Lots, queue: impl Iterator<Item = (i64, Lots)>, mut fill: impl FnMut(usize, Lots)) -> Lots {
+pub(crate) fn share_trade(
+    traded: Lots,
+    queue: impl Iterator<Item = (i64, Lots)>,
+    mut fill: impl FnMut(usize, Lots),
+) -> Lots {
     let mut own_before = 0;
     let mut filled = 0;
     for (index, (ahead, leaves)) in queue.enumerate() {
@@ -135,7 +158,11 @@ mod tests {
 
     fn shared(traded: Lots, queue: &[(i64, Lots)]) -> (Vec<Lots>, Lots) {
         let mut fills = vec![0; queue.len()];
-        let market = share_trade(traded, queue.iter().map(|(a, l)| (a * AHEAD_ONE, *l)), |i, lots| fills[i] = lots);
+        let market = share_trade(
+            traded,
+            queue.iter().map(|(a, l)| (a * AHEAD_ONE, *l)),
+            |i, lots| fills[i] = lots,
+        );
         (fills, market)
     }
 

@@ -37,7 +37,11 @@ pub(crate) struct RecordedBook {
 
 impl RecordedBook {
     pub(crate) fn new(book: LimitOrderBook) -> Self {
-        Self { book, credits: Vec::new(), last_trade: None }
+        Self {
+            book,
+            credits: Vec::new(),
+            last_trade: None,
+        }
     }
 
     /// Starts a new instant: decreases of the last one explain nothing any more.
@@ -50,7 +54,13 @@ impl RecordedBook {
 
     /// Sets a level and returns its size before. `track` says whether a print may still follow in this instant.
     #[inline]
-    pub(crate) fn level(&mut self, side: Side, price: TickIndex, size: i32, track: bool) -> Result<i32> {
+    pub(crate) fn level(
+        &mut self,
+        side: Side,
+        price: TickIndex,
+        size: i32,
+        track: bool,
+    ) -> Result<i32> {
         let before = self.book.set(side, price, size)?;
         if track && size < before {
             self.add_credit(side, price, before - size);
@@ -59,7 +69,11 @@ impl RecordedBook {
     }
 
     fn add_credit(&mut self, side: Side, price: TickIndex, lots: i32) {
-        match self.credits.iter_mut().find(|c| c.side == side && c.price == price) {
+        match self
+            .credits
+            .iter_mut()
+            .find(|c| c.side == side && c.price == price)
+        {
             Some(credit) => credit.lots = credit.lots.saturating_add(lots),
             None => self.credits.push(Credit { side, price, lots }),
         }
@@ -71,7 +85,11 @@ impl RecordedBook {
         let mut credit = 0;
         let mut credit_used = 0;
         if !self.credits.is_empty() {
-            if let Some(found) = self.credits.iter_mut().find(|c| c.side == side && c.price == price) {
+            if let Some(found) = self
+                .credits
+                .iter_mut()
+                .find(|c| c.side == side && c.price == price)
+            {
                 credit = found.lots;
                 credit_used = lots.min(credit);
                 found.lots -= credit_used;
@@ -81,7 +99,12 @@ impl RecordedBook {
         let before = self.book.size(side, price);
         let after = (before - (lots - credit_used)).max(0);
         self.book.set(side, price, after)?;
-        Ok(TradeChange { before, after, credit, credit_used })
+        Ok(TradeChange {
+            before,
+            after,
+            credit,
+            credit_used,
+        })
     }
 
     pub(crate) fn clear(&mut self) {

@@ -36,7 +36,9 @@ impl WakeFilter {
             "touch" => Ok(Self::Touch),
             "every" => Ok(Self::Every),
             "own" => Ok(Self::Own),
-            other => Err(Error::Replay(format!("wake: expected best, touch, every or own, found {other:?}"))),
+            other => Err(Error::Replay(format!(
+                "wake: expected best, touch, every or own, found {other:?}"
+            ))),
         }
     }
 }
@@ -155,7 +157,11 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    fn to_end<S: Strategy + ?Sized>(&mut self, exchange: &mut SimulatedExchange, strategy: &mut S) -> Result<()> {
+    fn to_end<S: Strategy + ?Sized>(
+        &mut self,
+        exchange: &mut SimulatedExchange,
+        strategy: &mut S,
+    ) -> Result<()> {
         let mut until_poll = POLL_GROUPS;
         loop {
             let market_ns = self.rows.get(self.next).map_or(NEVER, |row| row.exch_ns);
@@ -181,7 +187,11 @@ impl Run<'_> {
 
     /// Applies the next group; returns whether the strategy sees it at once.
     #[inline]
-    fn apply_next_group(&mut self, exchange: &mut SimulatedExchange, now_ns: Nanos) -> Result<bool> {
+    fn apply_next_group(
+        &mut self,
+        exchange: &mut SimulatedExchange,
+        now_ns: Nanos,
+    ) -> Result<bool> {
         let start = self.next;
         let mut stop = start + 1;
         while stop < self.rows.len() && self.rows[stop].exch_ns == now_ns {
@@ -230,7 +240,14 @@ impl Run<'_> {
             self.count_wake(now_ns)?;
             exchange.wakes += 1;
             exchange.host.now_ns = now_ns;
-            strategy.on_wake(&Wake { events: &self.events, is_timer, is_tick }, &mut exchange.host)?;
+            strategy.on_wake(
+                &Wake {
+                    events: &self.events,
+                    is_timer,
+                    is_tick,
+                },
+                &mut exchange.host,
+            )?;
             exchange.drain_outbox();
         }
         self.due_ns = exchange.next_due_ns();

@@ -24,7 +24,10 @@ pub fn philox4x32_10(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
     for _ in 0..ROUNDS {
         let product0 = u64::from(MULTIPLIER_32[0]) * u64::from(c0);
         let product1 = u64::from(MULTIPLIER_32[1]) * u64::from(c2);
-        (c0, c2) = ((product1 >> 32) as u32 ^ c1 ^ k0, (product0 >> 32) as u32 ^ c3 ^ k1);
+        (c0, c2) = (
+            (product1 >> 32) as u32 ^ c1 ^ k0,
+            (product0 >> 32) as u32 ^ c3 ^ k1,
+        );
         (c1, c3) = (product1 as u32, product0 as u32);
         k0 = k0.wrapping_add(WEYL_32[0]);
         k1 = k1.wrapping_add(WEYL_32[1]);
@@ -44,7 +47,10 @@ pub fn philox4x64_10(counter: [u64; 4], key: [u64; 2]) -> [u64; 4] {
     for _ in 0..ROUNDS {
         let product0 = u128::from(MULTIPLIER_64[0]) * u128::from(c0);
         let product1 = u128::from(MULTIPLIER_64[1]) * u128::from(c2);
-        (c0, c2) = ((product1 >> 64) as u64 ^ c1 ^ k0, (product0 >> 64) as u64 ^ c3 ^ k1);
+        (c0, c2) = (
+            (product1 >> 64) as u64 ^ c1 ^ k0,
+            (product0 >> 64) as u64 ^ c3 ^ k1,
+        );
         (c1, c3) = (product1 as u64, product0 as u64);
         k0 = k0.wrapping_add(WEYL_64[0]);
         k1 = k1.wrapping_add(WEYL_64[1]);
@@ -92,7 +98,10 @@ impl Streams {
     /// The value is `(top 53 bits + 0.5) / 2^53`, less the last bit where that would round to 1.
     #[must_use]
     #[inline]
-    #[expect(clippy::cast_sign_loss, reason = "the counter is the bit pattern of the time")]
+    #[expect(
+        clippy::cast_sign_loss,
+        reason = "the counter is the bit pattern of the time"
+    )]
     pub fn uniform(&self, purpose: Purpose, at_ns: Nanos, k: u64) -> f64 {
         open_uniform(philox4x64_10([purpose as u64, at_ns as u64, k, 0], self.key)[0])
     }
@@ -113,7 +122,11 @@ mod tests {
     #[test]
     fn philox_4x32_gives_the_published_blocks() {
         let table = [
-            ([0; 4], [0; 2], [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8]),
+            (
+                [0; 4],
+                [0; 2],
+                [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8],
+            ),
             (
                 [u32::MAX; 4],
                 [u32::MAX; 2],
@@ -167,7 +180,9 @@ mod tests {
         }
         assert_eq!(
             value.to_bits(),
-            Streams::new(7, 0).uniform(Purpose::Place, 1_000, 0).to_bits()
+            Streams::new(7, 0)
+                .uniform(Purpose::Place, 1_000, 0)
+                .to_bits()
         );
     }
 }

@@ -18,7 +18,9 @@ pub struct Schedule<T> {
 
 impl<T> Default for Schedule<T> {
     fn default() -> Self {
-        Self { due: VecDeque::new() }
+        Self {
+            due: VecDeque::new(),
+        }
     }
 }
 
@@ -41,7 +43,11 @@ impl<T> Schedule<T> {
 
     /// Takes the next thing if it is due at or before `now_ns`.
     pub fn pop_due(&mut self, now_ns: Nanos) -> Option<(Nanos, T)> {
-        if self.next_ns() <= now_ns { self.due.pop_front() } else { None }
+        if self.next_ns() <= now_ns {
+            self.due.pop_front()
+        } else {
+            None
+        }
     }
 
     /// Takes everything, in order.
@@ -61,7 +67,9 @@ mod tests {
             schedule.push(at, name);
         }
         assert_eq!(schedule.pop_due(2), None);
-        let order: String = std::iter::from_fn(|| schedule.pop_due(NEVER - 1)).map(|entry| entry.1).collect();
+        let order: String = std::iter::from_fn(|| schedule.pop_due(NEVER - 1))
+            .map(|entry| entry.1)
+            .collect();
         assert_eq!(order, "bdace");
         assert_eq!(schedule.next_ns(), NEVER);
     }

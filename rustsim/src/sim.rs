@@ -41,7 +41,11 @@ pub struct RunOptions {
 
 impl Default for RunOptions {
     fn default() -> Self {
-        Self { samples: 200, keep_log: false, has_local: false }
+        Self {
+            samples: 200,
+            keep_log: false,
+            has_local: false,
+        }
     }
 }
 
@@ -110,10 +114,18 @@ impl SimulatedExchange {
         let book = LimitOrderBook::new(prices.0, prices.1)?;
         let link = Link::new(&spec.latency, streams.clone())?;
         let is_instant = link.feed_is_instant() && !options.has_local;
-        let seen = if is_instant { LimitOrderBook::new(0, 0)? } else { book.clone() };
+        let seen = if is_instant {
+            LimitOrderBook::new(0, 0)?
+        } else {
+            book.clone()
+        };
         Ok(Self {
             matching: Matching::new(&spec, book, streams)?,
-            ledger: ShadowLedger::new(spec.instrument.tick_value_minor, spec.fees.clone(), options.samples),
+            ledger: ShadowLedger::new(
+                spec.instrument.tick_value_minor,
+                spec.fees.clone(),
+                options.samples,
+            ),
             host: Host::default(),
             link,
             digest: Digest::default(),
@@ -170,7 +182,8 @@ impl SimulatedExchange {
     /// Returns the lots of a level that own takers have left (exchange clock).
     #[must_use]
     pub fn available_lots(&self, side: Side, price: TickIndex) -> Lots {
-        self.matching.available(side, price, self.exch_ns.max(self.host.now_ns))
+        self.matching
+            .available(side, price, self.exch_ns.max(self.host.now_ns))
     }
 
     /// Returns the book on the exchange clock.
@@ -212,10 +225,19 @@ impl SimulatedExchange {
             }
         }
         if !self.is_instant {
-            let stamp_ns = if self.options.has_local { rows[rows.len() - 1].local_ns } else { exch_ns };
+            let stamp_ns = if self.options.has_local {
+                rows[rows.len() - 1].local_ns
+            } else {
+                exch_ns
+            };
             let at_ns = self.link.seen_ns(exch_ns, stamp_ns);
             let is_indicative = self.matching.is_indicative();
-            self.unseen.push_back(UnseenGroup { at_ns, start, stop: start + rows.len(), is_indicative });
+            self.unseen.push_back(UnseenGroup {
+                at_ns,
+                start,
+                stop: start + rows.len(),
+                is_indicative,
+            });
         }
         Ok(is_scheduled)
     }
@@ -235,7 +257,11 @@ impl SimulatedExchange {
     fn send_home(&mut self) -> Result<()> {
         let mut output = std::mem::take(&mut self.matching.output);
         for outcome in output.drain(..) {
-            let Outcome { mut event, fill, session } = outcome;
+            let Outcome {
+                mut event,
+                fill,
+                session,
+            } = outcome;
             if let Some(fill) = fill {
                 self.ledger.on_fill(&fill)?;
             }
@@ -257,7 +283,12 @@ impl SimulatedExchange {
 
     /// Shows the strategy every group that reaches it at or before `now_ns`; `first_row` is the number of `rows[0]`. Returns whether there was one to act on.
     #[inline]
-    pub(crate) fn see_groups(&mut self, now_ns: Nanos, rows: &[Tick], first_row: usize) -> Result<bool> {
+    pub(crate) fn see_groups(
+        &mut self,
+        now_ns: Nanos,
+        rows: &[Tick],
+        first_row: usize,
+    ) -> Result<bool> {
         let mut has_news = false;
         while let Some(group) = self.unseen.front().copied() {
             if group.at_ns > now_ns {
@@ -308,7 +339,11 @@ impl SimulatedExchange {
     #[inline]
     pub(crate) fn next_due_ns(&self) -> Nanos {
         let unseen = self.unseen.front().map_or(NEVER, |group| group.at_ns);
-        self.requests.next_ns().min(self.replies.next_ns()).min(self.timers.next_ns()).min(unseen)
+        self.requests
+            .next_ns()
+            .min(self.replies.next_ns())
+            .min(self.timers.next_ns())
+            .min(unseen)
     }
 
     pub(crate) fn pop_reply(&mut self, now_ns: Nanos) -> Option<OrderEvent> {
@@ -328,10 +363,14 @@ impl SimulatedExchange {
         }
         let now_ns = self.host.now_ns;
         let mut timers = std::mem::take(&mut self.host.timers);
-        timers.drain(..).for_each(|at_ns| self.timers.push(at_ns.max(now_ns), ()));
+        timers
+            .drain(..)
+            .for_each(|at_ns| self.timers.push(at_ns.max(now_ns), ()));
         self.host.timers = timers;
         let mut outbox = std::mem::take(&mut self.host.outbox);
-        outbox.drain(..).for_each(|request| self.send(request, now_ns));
+        outbox
+            .drain(..)
+            .for_each(|request| self.send(request, now_ns));
         self.host.outbox = outbox;
     }
 
@@ -364,11 +403,23 @@ impl SimulatedExchange {
         let mut open: Vec<OrderEvent> = Vec::new();
         for (_, request) in self.requests.drain() {
             if let Request::Place { id, order } = request {
-                open.push(expired_event(id, order.side, order.price, order.qty, end_ns));
+                open.push(expired_event(
+                    id,
+                    order.side,
+                    order.price,
+                    order.qty,
+                    end_ns,
+                ));
             }
         }
         for order in self.matching.drain_resting() {
-            open.push(expired_event(order.id, order.side, order.price, order.leaves(), end_ns));
+            open.push(expired_event(
+                order.id,
+                order.side,
+                order.price,
+                order.leaves(),
+                end_ns,
+            ));
         }
         open.sort_by_key(|event| event.order_id);
         for event in &open {
@@ -395,7 +446,10 @@ impl SimulatedExchange {
     /// `Error::Ledger` if an amount overflows, `Error::Tick` if time runs backwards.
     pub fn advance_to(&mut self, local_ns: Nanos) -> Result<Vec<OrderEvent>> {
         if self.is_started && local_ns < self.host.now_ns {
-            return Err(Error::Tick(format!("time {local_ns} lies before {}, which has passed", self.host.now_ns)));
+            return Err(Error::Tick(format!(
+                "time {local_ns} lies before {}, which has passed",
+                self.host.now_ns
+            )));
         }
         self.start(local_ns);
         self.drain_outbox();
@@ -416,12 +470,19 @@ impl SimulatedExchange {
     }
 
     fn see_backlog(&mut self, until_ns: Nanos) -> Result<()> {
-        if self.unseen.front().is_none_or(|group| group.at_ns > until_ns) {
+        if self
+            .unseen
+            .front()
+            .is_none_or(|group| group.at_ns > until_ns)
+        {
             return Ok(());
         }
         let mut backlog = std::mem::take(&mut self.backlog);
         self.see_groups(until_ns, backlog.make_contiguous(), self.backlog_start)?;
-        let keep_from = self.unseen.front().map_or(self.backlog_start + backlog.len(), |group| group.start);
+        let keep_from = self
+            .unseen
+            .front()
+            .map_or(self.backlog_start + backlog.len(), |group| group.start);
         backlog.drain(..keep_from - self.backlog_start);
         self.backlog_start = keep_from;
         self.backlog = backlog;
@@ -438,18 +499,31 @@ impl ExecutionGateway for SimulatedExchange {
         self.host.cancel_order(order_id, session)
     }
 
-    fn amend_order(&mut self, order_id: OrderId, price: Option<TickIndex>, qty: Option<Lots>, session: u8) -> bool {
+    fn amend_order(
+        &mut self,
+        order_id: OrderId,
+        price: Option<TickIndex>,
+        qty: Option<Lots>,
+        session: u8,
+    ) -> bool {
         self.host.amend_order(order_id, price, qty, session)
     }
 
     fn on_tick(&mut self, message: &[Tick]) -> Result<Vec<OrderEvent>> {
-        let Some(first) = message.first() else { return Ok(Vec::new()) };
+        let Some(first) = message.first() else {
+            return Ok(Vec::new());
+        };
         let exch_ns = first.exch_ns;
         if message.iter().any(|row| row.exch_ns != exch_ns) {
-            return Err(Error::Tick("rows of one message must share one exchange time".into()));
+            return Err(Error::Tick(
+                "rows of one message must share one exchange time".into(),
+            ));
         }
         if self.is_started && exch_ns < self.host.now_ns {
-            return Err(Error::Tick(format!("tick at {exch_ns} lies before {}, which has passed", self.host.now_ns)));
+            return Err(Error::Tick(format!(
+                "tick at {exch_ns} lies before {}, which has passed",
+                self.host.now_ns
+            )));
         }
         self.start(exch_ns);
         self.drain_outbox();
@@ -501,7 +575,9 @@ fn refresh_view(host: &mut Host, recorded: &RecordedBook) {
 
 fn lost_event(request: Request, give_up_ns: Nanos) -> OrderEvent {
     let (kind, order_id, side, price, qty) = match request {
-        Request::Place { id, order } => (EventKind::Rejected, id, order.side, order.price, order.qty),
+        Request::Place { id, order } => {
+            (EventKind::Rejected, id, order.side, order.price, order.qty)
+        }
         Request::Cancel { id, .. } => (EventKind::CancelRejected, id, Side::Bid, 0, 0),
         Request::Amend { id, .. } => (EventKind::AmendRejected, id, Side::Bid, 0, 0),
     };
@@ -519,7 +595,13 @@ fn lost_event(request: Request, give_up_ns: Nanos) -> OrderEvent {
     }
 }
 
-fn expired_event(order_id: OrderId, side: Side, price: TickIndex, qty: Lots, end_ns: Nanos) -> OrderEvent {
+fn expired_event(
+    order_id: OrderId,
+    side: Side,
+    price: TickIndex,
+    qty: Lots,
+    end_ns: Nanos,
+) -> OrderEvent {
     OrderEvent {
         kind: EventKind::Expired,
         order_id,

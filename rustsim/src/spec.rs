@@ -134,8 +134,8 @@ impl SimSpec {
     /// # Errors
     /// `Error::Spec` naming the key, what was found and what is allowed.
     pub fn from_json(text: &str) -> Result<Self> {
-        let spec: Self =
-            serde_json::from_str(text).map_err(|e| Error::Spec(format!("description of the exchange: {e}")))?;
+        let spec: Self = serde_json::from_str(text)
+            .map_err(|e| Error::Spec(format!("description of the exchange: {e}")))?;
         spec.check()?;
         Ok(spec)
     }
@@ -145,7 +145,8 @@ impl SimSpec {
     /// # Errors
     /// `Error::Spec` if a number can't be written as JSON.
     pub fn to_json(&self) -> Result<String> {
-        serde_json::to_string(self).map_err(|e| Error::Spec(format!("description of the exchange: {e}")))
+        serde_json::to_string(self)
+            .map_err(|e| Error::Spec(format!("description of the exchange: {e}")))
     }
 
     /// Checks every value.
@@ -155,16 +156,25 @@ impl SimSpec {
     pub fn check(&self) -> Result<()> {
         let instrument = &self.instrument;
         require(instrument.tick_value_minor > 0, || {
-            format!("instrument.tick_value_minor: expected a positive integer, found {}", instrument.tick_value_minor)
+            format!(
+                "instrument.tick_value_minor: expected a positive integer, found {}",
+                instrument.tick_value_minor
+            )
         })?;
         if let (Some(low), Some(high)) = (instrument.price_min, instrument.price_max) {
-            require(low <= high, || format!("instrument.price_min: {low} is above price_max {high}"))?;
+            require(low <= high, || {
+                format!("instrument.price_min: {low} is above price_max {high}")
+            })?;
         }
-        require(instrument.max_order_lots.is_none_or(|lots| lots > 0), || {
-            "instrument.max_order_lots: expected a positive integer or null".into()
-        })?;
+        require(
+            instrument.max_order_lots.is_none_or(|lots| lots > 0),
+            || "instrument.max_order_lots: expected a positive integer or null".into(),
+        )?;
         require(instrument.visible_levels <= 1_000, || {
-            format!("instrument.visible_levels: expected at most 1000, found {}", instrument.visible_levels)
+            format!(
+                "instrument.visible_levels: expected at most 1000, found {}",
+                instrument.visible_levels
+            )
         })?;
         let link = &self.latency;
         for (key, latency) in [
@@ -176,12 +186,20 @@ impl SimSpec {
         ] {
             LatencyModel::build(latency).map_err(|e| Error::Spec(format!("latency.{key}: {e}")))?;
         }
-        require(link.gap_ns >= 0, || format!("latency.gap_ns: expected >= 0, found {}", link.gap_ns))?;
+        require(link.gap_ns >= 0, || {
+            format!("latency.gap_ns: expected >= 0, found {}", link.gap_ns)
+        })?;
         require((0.0..=1.0).contains(&link.loss_probability), || {
-            format!("latency.loss_probability: expected 0 to 1, found {}", link.loss_probability)
+            format!(
+                "latency.loss_probability: expected 0 to 1, found {}",
+                link.loss_probability
+            )
         })?;
         require((0..=TIMEOUT_NS_MAX).contains(&link.loss_timeout_ns), || {
-            format!("latency.loss_timeout_ns: expected 0 to {TIMEOUT_NS_MAX}, found {}", link.loss_timeout_ns)
+            format!(
+                "latency.loss_timeout_ns: expected 0 to {TIMEOUT_NS_MAX}, found {}",
+                link.loss_timeout_ns
+            )
         })?;
         QueueDecay::build(&self.queue)?;
         require(self.impact.half_life_ns.is_none_or(|h| h >= 0), || {
@@ -192,5 +210,9 @@ impl SimSpec {
 }
 
 fn require(holds: bool, message: impl FnOnce() -> String) -> Result<()> {
-    if holds { Ok(()) } else { Err(Error::Spec(message())) }
+    if holds {
+        Ok(())
+    } else {
+        Err(Error::Spec(message()))
+    }
 }

@@ -25,7 +25,13 @@ impl Folder {
     fn names(&self) -> Vec<String> {
         let entries = fs::read_dir(&self.0).expect("the folder is there");
         entries
-            .map(|entry| entry.expect("readable").file_name().to_string_lossy().into_owned())
+            .map(|entry| {
+                entry
+                    .expect("readable")
+                    .file_name()
+                    .to_string_lossy()
+                    .into_owned()
+            })
             .collect()
     }
 }
@@ -91,7 +97,9 @@ fn write(path: &Path, rows: &[Tick], has_local: bool, chunk: usize) -> TapeSumma
     for part in rows.chunks(chunk) {
         writer.append(part).expect("the rows are good");
     }
-    writer.finish("{\"name\": \"sample\"}").expect("the disk has room")
+    writer
+        .finish("{\"name\": \"sample\"}")
+        .expect("the disk has room")
 }
 
 fn without_last(rows: &[Tick]) -> Vec<Tick> {
@@ -133,7 +141,10 @@ fn last_flag_stands_on_the_last_row_of_each_time_only() {
     write(&folder.file("a.tape"), &rows, false, 1);
     let tape = MappedTape::open(&folder.file("a.tape")).expect("opens");
     for pair in tape.rows().windows(2) {
-        assert_eq!(pair[0].flags & FLAG_LAST != 0, pair[0].exch_ns != pair[1].exch_ns);
+        assert_eq!(
+            pair[0].flags & FLAG_LAST != 0,
+            pair[0].exch_ns != pair[1].exch_ns
+        );
     }
     assert_ne!(tape.rows()[2999].flags & FLAG_LAST, 0);
 }
@@ -144,7 +155,10 @@ fn bytes_do_not_depend_on_the_chunks() {
     let rows = sample_rows(9000, true);
     write(&folder.file("a.tape"), &rows, true, 1);
     write(&folder.file("b.tape"), &rows, true, 9000);
-    let (a, b) = (fs::read(folder.file("a.tape")), fs::read(folder.file("b.tape")));
+    let (a, b) = (
+        fs::read(folder.file("a.tape")),
+        fs::read(folder.file("b.tape")),
+    );
     assert_eq!(a.expect("written"), b.expect("written"));
 }
 
@@ -170,13 +184,26 @@ fn bad_row_names_source_and_row_and_leaves_nothing_behind() {
     let folder = Folder::new("bad-row");
     let mut rows = sample_rows(5000, false);
     rows[4321].qty = -1;
-    let mut writer = TapeWriter::create(&folder.file("a.tape"), false, "day.parquet").expect("writable");
+    let mut writer =
+        TapeWriter::create(&folder.file("a.tape"), false, "day.parquet").expect("writable");
     writer.append(&rows[..4000]).expect("good");
-    let fault = writer.append(&rows[4000..]).expect_err("row 4321 is bad").to_string();
-    assert!(fault.starts_with("day.parquet: row 4321: qty -1"), "{fault}");
+    let fault = writer
+        .append(&rows[4000..])
+        .expect_err("row 4321 is bad")
+        .to_string();
+    assert!(
+        fault.starts_with("day.parquet: row 4321: qty -1"),
+        "{fault}"
+    );
     assert_eq!(folder.names(), Vec::<String>::new());
-    assert!(writer.append(&rows[..1]).is_err(), "a failed writer takes no more rows");
-    assert!(writer.finish("{}").is_err(), "a failed writer can't be sealed");
+    assert!(
+        writer.append(&rows[..1]).is_err(),
+        "a failed writer takes no more rows"
+    );
+    assert!(
+        writer.finish("{}").is_err(),
+        "a failed writer can't be sealed"
+    );
     assert_eq!(folder.names(), Vec::<String>::new());
 }
 
@@ -243,7 +270,10 @@ fn every_damage_is_refused() {
         let fault = refuse(&bad, &what);
         if round % 4 <= 1 && (128..128 + 5000 * 32).contains(&at) {
             let block = (at - 128) / (64 * 1024);
-            assert!(fault.contains(&format!("block {block} ")), "{what}: {fault}");
+            assert!(
+                fault.contains(&format!("block {block} ")),
+                "{what}: {fault}"
+            );
         }
     }
 }
@@ -283,7 +313,10 @@ fn forged_rows_with_good_checksums_are_refused() {
         ..Tick::default()
     };
     assert!(forge(good, 9).is_ok());
-    assert!(forge(good, 10).is_err(), "the header must tell the prices of the rows");
+    assert!(
+        forge(good, 10).is_err(),
+        "the header must tell the prices of the rows"
+    );
     assert!(forge(Tick { flags: 0, ..good }, 9).is_err());
     assert!(forge(Tick { kind: 9, ..good }, 9).is_err());
     assert!(forge(Tick { qty: -4, ..good }, 9).is_err());

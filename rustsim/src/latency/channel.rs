@@ -17,7 +17,10 @@ impl FifoChannel {
     /// Opens a channel that needs `gap_ns` between two messages (0: they may arrive together).
     #[must_use]
     pub fn new(gap_ns: Nanos) -> Self {
-        Self { gap_ns, last_ns: None }
+        Self {
+            gap_ns,
+            last_ns: None,
+        }
     }
 
     /// Returns the arrival of a message sent at `send_ns` that would need `latency_ns` if it were alone.

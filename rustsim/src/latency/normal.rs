@@ -37,7 +37,9 @@ fn ratio(coefficients: &[[f64; 8]; 2], r: f64) -> f64 {
 
 #[inline]
 fn horner(coefficients: &[f64; 8], r: f64) -> f64 {
-    coefficients.iter().fold(0.0, |sum, coefficient| sum * r + coefficient)
+    coefficients
+        .iter()
+        .fold(0.0, |sum, coefficient| sum * r + coefficient)
 }
 
 const CENTRE: [[f64; 8]; 2] = [

@@ -92,7 +92,9 @@ const GAMMA_REFERENCE: [(f64, f64, f64); 36] = [
 
 #[test]
 fn gamma_table_agrees_with_the_exact_quantile() {
-    for cv in [0.01, 0.03, 0.1, 0.3, 0.5, 0.9, 1.0, 1.1, 1.5, 2.0, 3.0, 5.0, 10.0] {
+    for cv in [
+        0.01, 0.03, 0.1, 0.3, 0.5, 0.9, 1.0, 1.1, 1.5, 2.0, 3.0, 5.0, 10.0,
+    ] {
         let model = gamma::Gamma::new(&spec("gamma", 5e6, cv, 0.0));
         let mut worst = (0.0, 0.0);
         for step in 0..3_300 {
@@ -105,7 +107,12 @@ fn gamma_table_agrees_with_the_exact_quantile() {
                 worst = (error, u);
             }
         }
-        assert!(worst.0 <= 1e-8, "cv {cv}: error {:e} at u {:e}", worst.0, worst.1);
+        assert!(
+            worst.0 <= 1e-8,
+            "cv {cv}: error {:e} at u {:e}",
+            worst.0,
+            worst.1
+        );
     }
 }
 
@@ -136,7 +143,10 @@ fn a_floor_shifts_the_rest_of_the_distribution() {
     for model in LatencyModel::NAMES {
         let shifted = build(model, 6000.0, 0.5, 1000.0).quantile_ns(0.9);
         let plain = build(model, 5000.0, 0.5, 0.0).quantile_ns(0.9);
-        assert!((shifted - plain - 1000.0).abs() < 1e-6, "{model}: {shifted} {plain}");
+        assert!(
+            (shifted - plain - 1000.0).abs() < 1e-6,
+            "{model}: {shifted} {plain}"
+        );
     }
 }
 
@@ -144,7 +154,10 @@ fn a_floor_shifts_the_rest_of_the_distribution() {
 fn samples_are_rounded_quantiles() {
     assert_eq!(build("gamma", 5000.0, 0.5, 0.0).sample_ns(0.5), 4590);
     assert_eq!(build("constant", 0.5, 0.5, 0.0).sample_ns(0.5), 1);
-    assert_eq!(build("gamma", 5000.0, 0.5, 5000.0).is_constant(), Some(5000));
+    assert_eq!(
+        build("gamma", 5000.0, 0.5, 5000.0).is_constant(),
+        Some(5000)
+    );
     assert_eq!(build("gamma", 5000.0, 0.5, 0.0).is_constant(), None);
 }
 
@@ -167,8 +180,14 @@ fn wrong_numbers_are_refused_by_key() {
             spec("gamma", 61e9, 0.5, 0.0),
             "mean_ns: found 61000000000, allowed 0 to 60000000000",
         ),
-        (spec("gamma", 5.0, 0.0, 0.0), "cv: found 0, allowed 0.01 to 10"),
-        (spec("gamma", 5.0, -0.5, 0.0), "cv: found -0.5, allowed 0.01 to 10"),
+        (
+            spec("gamma", 5.0, 0.0, 0.0),
+            "cv: found 0, allowed 0.01 to 10",
+        ),
+        (
+            spec("gamma", 5.0, -0.5, 0.0),
+            "cv: found -0.5, allowed 0.01 to 10",
+        ),
         (
             spec("gamma", 5.0, 0.5, -1.0),
             "floor_ns: found -1, allowed 0 to 60000000000",
@@ -183,6 +202,9 @@ fn wrong_numbers_are_refused_by_key() {
         ),
     ];
     for (spec, message) in table {
-        assert_eq!(LatencyModel::build(&spec), Err(Error::Spec(message.to_owned())));
+        assert_eq!(
+            LatencyModel::build(&spec),
+            Err(Error::Spec(message.to_owned()))
+        );
     }
 }

@@ -44,10 +44,22 @@ pub(super) fn check(ledger: &ShadowLedger) -> Result<()> {
         ("fees", i128::from(ledger.fees), recount.fees),
         ("tax", i128::from(ledger.tax), recount.tax),
         ("lots", i128::from(ledger.lots), recount.lots),
-        ("maker lots", i128::from(ledger.maker_lots), recount.maker_lots),
+        (
+            "maker lots",
+            i128::from(ledger.maker_lots),
+            recount.maker_lots,
+        ),
         ("equity", i128::from(ledger.equity2()), equity2),
-        ("spread capture", i128::from(ledger.spread2), recount.spread2),
-        ("inventory", i128::from(ledger.inventory2), recount.inventory2),
+        (
+            "spread capture",
+            i128::from(ledger.spread2),
+            recount.spread2,
+        ),
+        (
+            "inventory",
+            i128::from(ledger.inventory2),
+            recount.inventory2,
+        ),
         (
             "spread + inventory - fees = equity",
             recount.spread2 + recount.inventory2 - costs2,
@@ -98,9 +110,10 @@ fn recount(ledger: &ShadowLedger) -> Result<Recount> {
         sum.spread2 += i128::from(signed) * i128::from(record.mid2) * tick_value - 2 * value;
         sum.position += i128::from(signed);
         sum.cash -= value;
-        let (fee, tax) = ledger
-            .schedule
-            .charge(fill.liquidity, fill.lots, fill.price, ledger.tick_value)?;
+        let (fee, tax) =
+            ledger
+                .schedule
+                .charge(fill.liquidity, fill.lots, fill.price, ledger.tick_value)?;
         sum.fees += i128::from(fee);
         sum.tax += i128::from(tax);
         sum.lots += i128::from(fill.lots);
@@ -143,7 +156,10 @@ fn check_markouts(ledger: &ShadowLedger) -> Result<()> {
     for (index, horizon) in markout::HORIZONS_NS.iter().enumerate() {
         let dropped = usize::try_from(markouts.dropped[index]).unwrap_or(usize::MAX);
         let known = ledger.fills.len().saturating_sub(dropped);
-        let lots: Lots = ledger.fills[..known].iter().map(|record| record.fill.lots).sum();
+        let lots: Lots = ledger.fills[..known]
+            .iter()
+            .map(|record| record.fill.lots)
+            .sum();
         if lots != markouts.lots[index] {
             return Err(Error::Ledger(format!(
                 "markouts at {horizon} ns: the account has {} lots, the fill log {lots}",

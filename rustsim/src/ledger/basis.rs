@@ -38,7 +38,9 @@ impl FifoBasis {
                     }
                 }
                 _ => {
-                    self.tick_lots = self.tick_lots.checked_add(left.checked_mul(i64::from(price))?)?;
+                    self.tick_lots = self
+                        .tick_lots
+                        .checked_add(left.checked_mul(i64::from(price))?)?;
                     self.open.push_back((price, left));
                     left = 0;
                 }
@@ -88,13 +90,17 @@ impl AverageBasis {
             (0, signed_lots.abs())
         };
         if close > 0 {
-            self.numerator = self.numerator.checked_mul(i128::from(self.lots.abs() - close))?;
+            self.numerator = self
+                .numerator
+                .checked_mul(i128::from(self.lots.abs() - close))?;
             self.denominator = self.denominator.checked_mul(i128::from(self.lots.abs()))?;
             self.lots += close * signed_lots.signum();
         }
         let opened = open * signed_lots.signum();
         let cost = i128::from(opened) * i128::from(price);
-        self.numerator = self.numerator.checked_add(cost.checked_mul(self.denominator)?)?;
+        self.numerator = self
+            .numerator
+            .checked_add(cost.checked_mul(self.denominator)?)?;
         self.lots = self.lots.checked_add(opened)?;
         self.reduce();
         Some(())
@@ -160,7 +166,9 @@ mod tests {
         let mut basis = AverageBasis::default();
         basis.trade(20_000, 1).unwrap();
         for step in 0..10_000 {
-            basis.trade(20_000 + step % 7, 10 + i64::from(step % 3)).unwrap();
+            basis
+                .trade(20_000 + step % 7, 10 + i64::from(step % 3))
+                .unwrap();
             basis.trade(20_000, -10 - i64::from(step % 3)).unwrap();
             let (numerator, denominator) = basis.tick_lots();
             assert!(denominator <= DENOMINATOR_MAX);

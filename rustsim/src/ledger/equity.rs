@@ -96,7 +96,10 @@ mod tests {
 
     #[test]
     fn drawdown_is_the_deepest_fall_from_an_earlier_peak() {
-        assert_eq!(path(10, [0, 100, 250, 180, 90, 300, 260, 400, 350, 370]).drawdown2, 160);
+        assert_eq!(
+            path(10, [0, 100, 250, 180, 90, 300, 260, 400, 350, 370]).drawdown2,
+            160
+        );
         assert_eq!(path(10, [-70, -20]).drawdown2, 70, "a run starts at 0");
     }
 
@@ -105,7 +108,11 @@ mod tests {
         for kept_max in 2..20 {
             for count in 1..200 {
                 let path = path(kept_max, 0..count);
-                assert!(path.kept().len() <= kept_max, "{kept_max} {count}: {:?}", path.kept());
+                assert!(
+                    path.kept().len() <= kept_max,
+                    "{kept_max} {count}: {:?}",
+                    path.kept()
+                );
                 assert_eq!(path.kept().first(), Some(&(0, 0)));
                 assert_eq!(path.kept().last(), Some(&(count - 1, count - 1)));
                 assert!(path.kept().is_sorted());

@@ -51,7 +51,12 @@ impl FeeSchedule {
         const MONEY_MAX: Money = 1_000_000_000_000;
         const RATE_MAX: i64 = 1_000_000_000;
         let table = [
-            ("commission_per_lot_minor", self.commission_per_lot_minor, 0, MONEY_MAX),
+            (
+                "commission_per_lot_minor",
+                self.commission_per_lot_minor,
+                0,
+                MONEY_MAX,
+            ),
             ("maker_rate_e9", self.maker_rate_e9, -RATE_MAX, RATE_MAX),
             ("taker_rate_e9", self.taker_rate_e9, -RATE_MAX, RATE_MAX),
             ("minimum_minor", self.minimum_minor, 0, MONEY_MAX),
@@ -59,7 +64,9 @@ impl FeeSchedule {
         ];
         for (key, found, low, high) in table {
             if !(low..=high).contains(&found) {
-                return Err(Error::Spec(format!("{key}: found {found}, allowed {low} to {high}")));
+                return Err(Error::Spec(format!(
+                    "{key}: found {found}, allowed {low} to {high}"
+                )));
             }
         }
         Ok(())
@@ -87,7 +94,9 @@ impl FeeSchedule {
         };
         self.charge_grain(rate, lots_per_grain, price, tick_value_minor)
             .and_then(|(fee, tax)| Some((fee.checked_mul(grains)?, tax.checked_mul(grains)?)))
-            .ok_or_else(|| Error::Ledger(format!("fees of {lots} lots at {price} do not fit 64 bits")))
+            .ok_or_else(|| {
+                Error::Ledger(format!("fees of {lots} lots at {price} do not fit 64 bits"))
+            })
     }
 
     fn charge_grain(
@@ -103,7 +112,11 @@ impl FeeSchedule {
             .checked_mul(i128::from(lots))?;
         let commission = self.commission_per_lot_minor.checked_mul(lots)?;
         let fee = commission.checked_add(share(notional, rate_e9)?)?;
-        let fee = if fee < 0 { fee } else { fee.max(self.minimum_minor) };
+        let fee = if fee < 0 {
+            fee
+        } else {
+            fee.max(self.minimum_minor)
+        };
         Some((fee, share(notional, self.tax_rate_e9)?))
     }
 }
@@ -129,7 +142,10 @@ mod tests {
     };
 
     fn tax(schedule: FeeSchedule, lots: Lots, price: TickIndex, tick_value: Money) -> Money {
-        schedule.charge(Liquidity::Taker, lots, price, tick_value).unwrap().1
+        schedule
+            .charge(Liquidity::Taker, lots, price, tick_value)
+            .unwrap()
+            .1
     }
 
     #[test]
@@ -165,7 +181,11 @@ mod tests {
             ..FeeSchedule::default()
         };
         // Prices in whole currency units times 10, so that a tick of a lot of 1,000 shares is 100.
-        for (name, price, expected) in [("F1", 14_900, 2_123), ("F2", 14_950, 2_130), ("F5", 108, 20)] {
+        for (name, price, expected) in [
+            ("F1", 14_900, 2_123),
+            ("F2", 14_950, 2_130),
+            ("F5", 108, 20),
+        ] {
             assert_eq!(
                 list_rate.charge(Liquidity::Taker, 1, price, 100).unwrap().0,
                 expected,
@@ -181,8 +201,14 @@ mod tests {
             minimum_minor: 5,
             ..FeeSchedule::default()
         };
-        assert_eq!(schedule.charge(Liquidity::Maker, 1, 8_500, 50).unwrap(), (-9, 0));
-        assert_eq!(schedule.charge(Liquidity::Taker, 1, 8_500, 50).unwrap(), (5, 0));
+        assert_eq!(
+            schedule.charge(Liquidity::Maker, 1, 8_500, 50).unwrap(),
+            (-9, 0)
+        );
+        assert_eq!(
+            schedule.charge(Liquidity::Taker, 1, 8_500, 50).unwrap(),
+            (5, 0)
+        );
     }
 
     #[test]
@@ -191,10 +217,19 @@ mod tests {
             grain: Grain::Fill,
             ..FUTURES_TAX
         };
-        assert_eq!(tax(schedule, 2, 28_062, 10) + tax(schedule, 3, 28_062, 10), 11 + 17);
+        assert_eq!(
+            tax(schedule, 2, 28_062, 10) + tax(schedule, 3, 28_062, 10),
+            11 + 17
+        );
         assert_eq!(tax(schedule, 5, 28_062, 10), 28);
-        assert_eq!(tax(schedule, 1, 28_062, 10) + tax(schedule, 4, 28_062, 10), 6 + 22);
-        assert_eq!(tax(schedule, 1, 8_500, 50) + tax(schedule, 1, 8_500, 50), 18);
+        assert_eq!(
+            tax(schedule, 1, 28_062, 10) + tax(schedule, 4, 28_062, 10),
+            6 + 22
+        );
+        assert_eq!(
+            tax(schedule, 1, 8_500, 50) + tax(schedule, 1, 8_500, 50),
+            18
+        );
         assert_eq!(tax(schedule, 2, 8_500, 50), 17);
     }
 
@@ -222,7 +257,9 @@ mod tests {
         };
         assert_eq!(
             wrong.check(),
-            Err(Error::Spec("tax_rate_e9: found -1, allowed 0 to 1000000000".to_owned()))
+            Err(Error::Spec(
+                "tax_rate_e9: found -1, allowed 0 to 1000000000".to_owned()
+            ))
         );
         assert!(FUTURES_TAX.check().is_ok());
     }

@@ -30,15 +30,17 @@ impl ShadowLedger {
             }
             if fill.ahead_units >= 0 {
                 sums.maker_fills_known += 1;
-                sums.ahead_at_fill_units = sums.ahead_at_fill_units.saturating_add(fill.ahead_units);
+                sums.ahead_at_fill_units =
+                    sums.ahead_at_fill_units.saturating_add(fill.ahead_units);
             }
             if fill.is_first_fill {
                 sums.queued += 1;
                 sums.queue_ns = sums.queue_ns.saturating_add(fill.exch_ns - fill.arrival_ns);
                 if fill.ahead_at_arrival_units >= 0 {
                     sums.arrivals_known += 1;
-                    sums.ahead_at_arrival_units =
-                        sums.ahead_at_arrival_units.saturating_add(fill.ahead_at_arrival_units);
+                    sums.ahead_at_arrival_units = sums
+                        .ahead_at_arrival_units
+                        .saturating_add(fill.ahead_at_arrival_units);
                 }
             }
         }
@@ -70,7 +72,10 @@ impl ShadowLedger {
             ("maker_lots", self.maker_lots),
             ("buy_lots", sums.buy_lots),
             ("inventory_lots_max", self.inventory_max),
-            ("inventory_lot_ns", i64::try_from(self.lot_ns).unwrap_or(i64::MAX)),
+            (
+                "inventory_lot_ns",
+                i64::try_from(self.lot_ns).unwrap_or(i64::MAX),
+            ),
             ("orders_filled", sums.orders_filled),
             ("orders_queued", sums.queued),
             ("queue_ns", sums.queue_ns),
@@ -118,7 +123,10 @@ impl ShadowLedger {
             ("lots", self.lots as f64),
             ("maker_share", mean(self.maker_lots as f64, self.lots)),
             ("fill_ratio", mean(self.lots as f64, counts.accepted_lots)),
-            ("order_fill_ratio", mean(sums.orders_filled as f64, counts.accepted)),
+            (
+                "order_fill_ratio",
+                mean(sums.orders_filled as f64, counts.accepted),
+            ),
             ("turnover", self.turnover as f64),
             ("max_drawdown", self.equity.drawdown2 as f64 / 2.0),
             ("inventory_max_lots", self.inventory_max as f64),
@@ -131,7 +139,10 @@ impl ShadowLedger {
                 "opi_at_fill_mean_lots",
                 ahead_lots(sums.ahead_at_fill_units, sums.maker_fills_known),
             ),
-            ("queue_time_mean_s", mean(sums.queue_ns as f64 / 1e9, sums.queued)),
+            (
+                "queue_time_mean_s",
+                mean(sums.queue_ns as f64 / 1e9, sums.queued),
+            ),
             ("markout_1s_ticks", markout(0)),
             ("markout_5s_ticks", markout(1)),
             ("markout_30s_ticks", markout(2)),
@@ -142,7 +153,10 @@ impl ShadowLedger {
             ("cancels", counts.cancels_sent as f64),
             ("amends", counts.amends_sent as f64),
             ("rejects", counts.rejected.iter().sum::<i64>() as f64),
-            ("cancel_rejects", counts.cancel_rejected.iter().sum::<i64>() as f64),
+            (
+                "cancel_rejects",
+                counts.cancel_rejected.iter().sum::<i64>() as f64,
+            ),
             ("expired", counts.expired as f64),
         ]
     }
@@ -155,7 +169,9 @@ impl ShadowLedger {
             .iter()
             .map(|record| &record.fill)
             .filter(|fill| fill.cause_lots > 0);
-        let mut shares: Vec<f64> = caused.map(|fill| fill.lots as f64 / fill.cause_lots as f64).collect();
+        let mut shares: Vec<f64> = caused
+            .map(|fill| fill.lots as f64 / fill.cause_lots as f64)
+            .collect();
         shares.sort_unstable_by(f64::total_cmp);
         let rank = (shares.len() * 95).div_ceil(100);
         rank.checked_sub(1).map_or(0.0, |index| shares[index])
@@ -182,7 +198,10 @@ fn count_totals(counts: &Counts) -> Vec<(&'static str, i64)> {
         ("rejected_post_only", rejected(Reason::PostOnly)),
         ("rejected_price_limit", rejected(Reason::PriceLimit)),
         ("rejected_quantity", rejected(Reason::Quantity)),
-        ("rejected_market_needs_ioc", rejected(Reason::MarketNeedsIoc)),
+        (
+            "rejected_market_needs_ioc",
+            rejected(Reason::MarketNeedsIoc),
+        ),
         ("rejected_self_match", rejected(Reason::SelfMatch)),
         ("rejected_lost", rejected(Reason::Lost)),
         (
@@ -193,7 +212,10 @@ fn count_totals(counts: &Counts) -> Vec<(&'static str, i64)> {
             "cancel_rejected_too_late",
             counts.cancel_rejected[Reason::TooLate as usize],
         ),
-        ("cancel_rejected_lost", counts.cancel_rejected[Reason::Lost as usize]),
+        (
+            "cancel_rejected_lost",
+            counts.cancel_rejected[Reason::Lost as usize],
+        ),
         ("amend_rejected", counts.amend_rejected.iter().sum()),
     ]
 }

@@ -156,9 +156,9 @@ impl ShadowLedger {
     ///
     /// [`Error::Ledger`] names the fill if an amount does not fit its integer.
     pub fn on_fill(&mut self, fill: &FillInput) -> Result<()> {
-        let (fee, tax) = self
-            .schedule
-            .charge(fill.liquidity, fill.lots, fill.price, self.tick_value)?;
+        let (fee, tax) =
+            self.schedule
+                .charge(fill.liquidity, fill.lots, fill.price, self.tick_value)?;
         self.book(fill, fee, tax).ok_or_else(|| {
             Error::Ledger(format!(
                 "fill of {} lots at {} of order {} at {} ns: an amount does not fit 64 bits",
@@ -185,7 +185,9 @@ impl ShadowLedger {
         self.settled2 = self.cash.checked_sub(costs)?.checked_mul(2)?;
 
         let edge2 = self.mid2.checked_sub(2 * i64::from(fill.price))?;
-        let capture2 = edge2.checked_mul(signed_lots)?.checked_mul(self.tick_value)?;
+        let capture2 = edge2
+            .checked_mul(signed_lots)?
+            .checked_mul(self.tick_value)?;
         self.spread2 = self.spread2.checked_add(capture2)?;
         self.fifo.trade(fill.price, signed_lots)?;
         self.average.trade(fill.price, signed_lots)?;
@@ -257,7 +259,11 @@ impl ShadowLedger {
 
     fn update_idle(&mut self) {
         let is_idle = self.has_mid && self.position == 0;
-        self.idle_until_ns = if is_idle { self.markouts.due_ns() } else { Nanos::MIN };
+        self.idle_until_ns = if is_idle {
+            self.markouts.due_ns()
+        } else {
+            Nanos::MIN
+        };
     }
 
     fn hold_until(&mut self, exch_ns: Nanos) {
@@ -268,17 +274,23 @@ impl ShadowLedger {
 
     fn lot_ns_at(&self, exch_ns: Nanos) -> i128 {
         // The products of a position and a time fit 126 bits; a flat position adds nothing whatever `held_until_ns` is.
-        self.lot_ns + i128::from(self.position.abs()) * (i128::from(exch_ns) - i128::from(self.held_until_ns))
+        self.lot_ns
+            + i128::from(self.position.abs())
+                * (i128::from(exch_ns) - i128::from(self.held_until_ns))
     }
 
     #[inline]
     fn marked_equity2(&self) -> Option<i64> {
-        self.position_value.checked_mul(self.mid2)?.checked_add(self.settled2)
+        self.position_value
+            .checked_mul(self.mid2)?
+            .checked_add(self.settled2)
     }
 
     fn inventory2_now(&self) -> Option<i64> {
         let moved2 = self.mid2.checked_sub(self.inventory_mid2)?;
-        self.position_value.checked_mul(moved2)?.checked_add(self.inventory2)
+        self.position_value
+            .checked_mul(moved2)?
+            .checked_add(self.inventory2)
     }
 
     /// Counts an own event at the exchange (every kind, fills included).
@@ -355,7 +367,8 @@ impl ShadowLedger {
     /// If it does not fit 64 bits, which the last fill or mark has reported.
     #[must_use]
     pub fn equity2(&self) -> i64 {
-        self.marked_equity2().expect("the last fill or mark computed it")
+        self.marked_equity2()
+            .expect("the last fill or mark computed it")
     }
 
     /// Returns twice the gain from trading away from the mid.

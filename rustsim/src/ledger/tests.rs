@@ -19,7 +19,11 @@ fn fill(exch_ns: Nanos, signed_lots: Lots, price: TickIndex, liquidity: Liquidit
     FillInput {
         exch_ns,
         order_id: 1,
-        side: if signed_lots > 0 { Side::Bid } else { Side::Ask },
+        side: if signed_lots > 0 {
+            Side::Bid
+        } else {
+            Side::Ask
+        },
         price,
         lots: signed_lots.abs(),
         liquidity,
@@ -33,8 +37,20 @@ fn fill(exch_ns: Nanos, signed_lots: Lots, price: TickIndex, liquidity: Liquidit
 
 /// Signed lots, price, liquidity, mid2; then the expected fee, position, cash, equity, FIFO and average result (times 3).
 const WORKED: [(Lots, TickIndex, Liquidity, i64, [i64; 6]); 5] = [
-    (2, 18_000, Liquidity::Maker, 36_001, [184, 2, -7_200_000, 16, 0, 0]),
-    (1, 18_002, Liquidity::Taker, 36_003, [92, 3, -10_800_400, 224, 0, 0]),
+    (
+        2,
+        18_000,
+        Liquidity::Maker,
+        36_001,
+        [184, 2, -7_200_000, 16, 0, 0],
+    ),
+    (
+        1,
+        18_002,
+        Liquidity::Taker,
+        36_003,
+        [92, 3, -10_800_400, 224, 0, 0],
+    ),
     (
         -2,
         18_005,
@@ -73,7 +89,11 @@ fn worked_ledger() -> ShadowLedger {
         assert_eq!(ledger.equity2(), 2 * equity, "row {row}");
         assert_eq!(ledger.realised_fifo(), fifo, "row {row}");
         let (numerator, denominator) = ledger.realised_average();
-        assert_eq!(numerator * 3, i128::from(average_x3) * denominator, "row {row}");
+        assert_eq!(
+            numerator * 3,
+            i128::from(average_x3) * denominator,
+            "row {row}"
+        );
     }
     ledger.finish(5 * SECOND).unwrap();
     ledger
@@ -92,7 +112,9 @@ fn the_worked_example_is_reproduced_row_by_row() {
 fn average_cost_carries_the_third_of_a_unit() {
     let mut ledger = ShadowLedger::new(200, schedule(), 0);
     for (row, (signed_lots, price, liquidity, ..)) in (0..).zip(WORKED).take(3) {
-        ledger.on_fill(&fill(row, signed_lots, price, liquidity)).unwrap();
+        ledger
+            .on_fill(&fill(row, signed_lots, price, liquidity))
+            .unwrap();
     }
     assert_eq!(ledger.realised_average(), (5_200, 3));
 }
@@ -148,7 +170,11 @@ fn queue_figures_come_from_makers_with_a_known_place() {
         ("own_share_p95", 0.25),
         ("maker_share", 1.0),
     ] {
-        assert!((metrics[name] - expected).abs() < 1e-12, "{name}: {}", metrics[name]);
+        assert!(
+            (metrics[name] - expected).abs() < 1e-12,
+            "{name}: {}",
+            metrics[name]
+        );
     }
 }
 
@@ -201,15 +227,19 @@ fn an_amount_that_does_not_fit_stops_at_its_event() {
         .unwrap_err();
     assert_eq!(
         error,
-        Error::Ledger("fill of 3 lots at 100 of order 9 at 77 ns: an amount does not fit 64 bits".to_owned())
+        Error::Ledger(
+            "fill of 3 lots at 100 of order 9 at 77 ns: an amount does not fit 64 bits".to_owned()
+        )
     );
 }
 
 #[test]
 fn the_names_of_totals_and_metrics_are_unique() {
     let ledger = worked_ledger();
-    let totals: std::collections::BTreeSet<_> = ledger.totals().into_iter().map(|(name, _)| name).collect();
-    let metrics: std::collections::BTreeSet<_> = ledger.metrics().into_iter().map(|(name, _)| name).collect();
+    let totals: std::collections::BTreeSet<_> =
+        ledger.totals().into_iter().map(|(name, _)| name).collect();
+    let metrics: std::collections::BTreeSet<_> =
+        ledger.metrics().into_iter().map(|(name, _)| name).collect();
     assert_eq!(totals.len(), ledger.totals().len());
     assert_eq!(metrics.len(), ledger.metrics().len());
 }

@@ -40,8 +40,16 @@ impl ErrorClasses {
             new_class(py, name, &bases, doc).map(Bound::unbind)
         };
         Ok(Self {
-            spec: child("SpecError", Some(&value), "The description of an exchange is wrong.")?,
-            tick: child("TickError", Some(&value), "A tick or tape row breaks a rule.")?,
+            spec: child(
+                "SpecError",
+                Some(&value),
+                "The description of an exchange is wrong.",
+            )?,
+            tick: child(
+                "TickError",
+                Some(&value),
+                "A tick or tape row breaks a rule.",
+            )?,
             tape: child(
                 "TapeError",
                 None,
@@ -77,7 +85,9 @@ fn new_class<'py>(
     let body = PyDict::new(py);
     body.set_item("__module__", "rustsim")?;
     body.set_item("__doc__", doc)?;
-    let class = py.get_type::<PyType>().call1((name, PyTuple::new(py, bases)?, body))?;
+    let class = py
+        .get_type::<PyType>()
+        .call1((name, PyTuple::new(py, bases)?, body))?;
     Ok(class.cast_into::<PyType>()?)
 }
 

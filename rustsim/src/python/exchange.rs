@@ -59,10 +59,19 @@ impl SimulatedExchange {
     fn step<T>(&self, work: impl FnOnce(&mut sim::SimulatedExchange) -> Result<T>) -> PyResult<T> {
         let mut phase = self.phase();
         if matches!(*phase, Phase::Fresh) {
-            let core = sim::SimulatedExchange::new(self.spec.clone(), (0, 0), RunOptions { keep_log: true, ..RunOptions::default() })?;
+            let core = sim::SimulatedExchange::new(
+                self.spec.clone(),
+                (0, 0),
+                RunOptions {
+                    keep_log: true,
+                    ..RunOptions::default()
+                },
+            )?;
             *phase = Phase::Stepping(Box::new(core));
         }
-        let Phase::Stepping(core) = &mut *phase else { return Err(busy_error(&phase).into()) };
+        let Phase::Stepping(core) = &mut *phase else {
+            return Err(busy_error(&phase).into());
+        };
         self.shared.swap_host(core.host_mut());
         let done = work(core);
         self.shared.publish(core.host());
@@ -82,13 +91,20 @@ impl SimulatedExchange {
     fn begin_replay(&self) -> Result<()> {
         let mut phase = self.phase();
         if !matches!(*phase, Phase::Fresh) {
-            return Err(Error::Replay("a replay needs a fresh exchange: build another one with the same spec".into()));
+            return Err(Error::Replay(
+                "a replay needs a fresh exchange: build another one with the same spec".into(),
+            ));
         }
         *phase = Phase::Replaying;
         Ok(())
     }
 
-    fn replay_core(&self, tape: &Tape, range: (usize, usize), options: RunOptions) -> Result<sim::SimulatedExchange> {
+    fn replay_core(
+        &self,
+        tape: &Tape,
+        range: (usize, usize),
+        options: RunOptions,
+    ) -> Result<sim::SimulatedExchange> {
         let mapped = tape.shared();
         if range.0 > range.1 || range.1 > mapped.rows().len() {
             return Err(Error::Replay(format!(
@@ -98,7 +114,11 @@ impl SimulatedExchange {
                 mapped.rows().len()
             )));
         }
-        let mut core = sim::SimulatedExchange::new(self.spec.clone(), mapped.price_range(), options)?;
+        let mut core = sim::SimulatedExchange::new(
+            self.spec.clone(),
+            mapped.price_range().unwrap_or((0, 0)),
+            options,
+        )?;
         self.shared.swap_host(core.host_mut());
         Ok(core)
     }
@@ -112,26 +132,37 @@ fn busy_error(phase: &Phase) -> Error {
 }
 
 fn side_of(code: u8) -> PyResult<Side> {
-    Side::from_code(code).ok_or_else(|| PyValueError::new_err(format!("side: expected 0 (buy) or 1 (sell), found {code}")))
+    Side::from_code(code).ok_or_else(|| {
+        PyValueError::new_err(format!("side: expected 0 (buy) or 1 (sell), found {code}"))
+    })
 }
 
 fn session_of(session: u8) -> PyResult<u8> {
     if session < SESSIONS_MAX {
         Ok(session)
     } else {
-        Err(PyValueError::new_err(format!("session: expected 0 to {}, found {session}", SESSIONS_MAX - 1)))
+        Err(PyValueError::new_err(format!(
+            "session: expected 0 to {}, found {session}",
+            SESSIONS_MAX - 1
+        )))
     }
 }
 
 fn events_to_python(events: Vec<crate::types::OrderEvent>) -> Vec<OrderEvent> {
-    events.into_iter().map(|event| OrderEvent { event }).collect()
+    events
+        .into_iter()
+        .map(|event| OrderEvent { event })
+        .collect()
 }
 
 #[pymethods]
 impl SimulatedExchange {
     #[new]
     #[pyo3(signature = (latency_model="constant", mean=0.0, *, cv=0.5, floor=0.0, queue="uniform", queue_power=2.0, seed=0, spec=None))]
-    #[allow(clippy::too_many_arguments, reason = "the convenient face: one keyword per knob")]
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "the convenient face: one keyword per knob"
+    )]
     fn new(
         py: Python<'_>,
         latency_model: &str,
@@ -159,14 +190,33 @@ impl SimulatedExchange {
                 report: latency,
                 ..LinkSpec::default()
             };
-            let queue = QueueSpec { model: queue.to_owned(), n: queue_power, ..QueueSpec::default() };
-            let spec = SimSpec { latency: link, queue, seed, ..SimSpec::default() };
+            let queue = QueueSpec {
+                model: queue.to_owned(),
+                n: queue_power,
+                ..QueueSpec::default()
+            };
+            let spec = SimSpec {
+                latency: link,
+                queue,
+                seed,
+                ..SimSpec::default()
+            };
             spec.check()?;
             spec
         };
         let shared = Arc::new(Shared::new());
-        let view = Py::new(py, MarketView { shared: Arc::clone(&shared) })?;
-        Ok(Self { spec, shared, view, phase: Mutex::new(Phase::Fresh) })
+        let view = Py::new(
+            py,
+            MarketView {
+                shared: Arc::clone(&shared),
+            },
+        )?;
+        Ok(Self {
+            spec,
+            shared,
+            view,
+            phase: Mutex::new(Phase::Fresh),
+        })
     }
 
     /// The full description as canonical JSON.
@@ -212,15 +262,27 @@ impl SimulatedExchange {
             order_type: match order_type {
                 "limit" => OrderType::Limit,
                 "market" => OrderType::Market,
-                other => return Err(PyValueError::new_err(format!("order_type: expected limit or market, found {other:?}"))),
+                other => {
+                    return Err(PyValueError::new_err(format!(
+                        "order_type: expected limit or market, found {other:?}"
+                    )));
+                }
             },
             time_in_force: match time_in_force {
                 "rod" => TimeInForce::Rod,
                 "ioc" => TimeInForce::Ioc,
                 "fok" => TimeInForce::Fok,
-                other => return Err(PyValueError::new_err(format!("time_in_force: expected rod, ioc or fok, found {other:?}"))),
+                other => {
+                    return Err(PyValueError::new_err(format!(
+                        "time_in_force: expected rod, ioc or fok, found {other:?}"
+                    )));
+                }
             },
-            take_policy: if post_only { TakePolicy::PostOnly } else { TakePolicy::MayTake },
+            take_policy: if post_only {
+                TakePolicy::PostOnly
+            } else {
+                TakePolicy::MayTake
+            },
             session: session_of(session)?,
         };
         Ok(self.shared.host().place_order(request))
@@ -228,7 +290,10 @@ impl SimulatedExchange {
 
     #[pyo3(signature = (order_id, *, session=0))]
     fn cancel_order(&self, order_id: u64, session: u8) -> PyResult<bool> {
-        Ok(self.shared.host().cancel_order(order_id, session_of(session)?))
+        Ok(self
+            .shared
+            .host()
+            .cancel_order(order_id, session_of(session)?))
     }
 
     #[pyo3(signature = (order_id, *, price_ticks=None, quantity_lots=None, session=0))]
@@ -239,7 +304,12 @@ impl SimulatedExchange {
         quantity_lots: Option<i64>,
         session: u8,
     ) -> PyResult<bool> {
-        Ok(self.shared.host().amend_order(order_id, price_ticks, quantity_lots, session_of(session)?))
+        Ok(self.shared.host().amend_order(
+            order_id,
+            price_ticks,
+            quantity_lots,
+            session_of(session)?,
+        ))
     }
 
     /// Ask for on_timer at local time at_ns (now, if it is past).
@@ -259,7 +329,9 @@ impl SimulatedExchange {
 
     /// Let time pass without a market event.
     fn advance_to(&self, local_ns: i64) -> PyResult<Vec<OrderEvent>> {
-        Ok(events_to_python(self.step(|core| core.advance_to(local_ns))?))
+        Ok(events_to_python(
+            self.step(|core| core.advance_to(local_ns))?,
+        ))
     }
 
     /// OPI of a resting order in lots (exchange truth), None if it is unknown or the order does not rest.
@@ -270,23 +342,31 @@ impl SimulatedExchange {
     /// Displayed size on the exchange clock.
     fn level_lots(&self, side: u8, price_ticks: i32) -> PyResult<i32> {
         let side = side_of(side)?;
-        Ok(self.look(|core| core.level_lots(side, price_ticks))?.unwrap_or(0))
+        Ok(self
+            .look(|core| core.level_lots(side, price_ticks))?
+            .unwrap_or(0))
     }
 
     /// Displayed size less what own takers consumed (exchange clock).
     fn available_lots(&self, side: u8, price_ticks: i32) -> PyResult<i64> {
         let side = side_of(side)?;
-        Ok(self.look(|core| core.available_lots(side, price_ticks))?.unwrap_or(0))
+        Ok(self
+            .look(|core| core.available_lots(side, price_ticks))?
+            .unwrap_or(0))
     }
 
     /// End the run: expire what is under way, mark the position, seal the ledger.
     fn finish(&self) -> PyResult<ReplayResult> {
         self.step(|_| Ok(()))?;
-        let Phase::Stepping(mut core) = std::mem::replace(&mut *self.phase(), Phase::Finished) else {
+        let Phase::Stepping(mut core) = std::mem::replace(&mut *self.phase(), Phase::Finished)
+        else {
             return Err(Error::Replay("this run is finished already".into()).into());
         };
         self.shared.swap_host(core.host_mut());
-        Ok(ReplayResult { outcomes: core.finish()?, engine_ns: 0 })
+        Ok(ReplayResult {
+            outcomes: core.finish()?,
+            engine_ns: 0,
+        })
     }
 
     /// Replay tape rows [start, stop) and finish. The interpreter lock is released except inside strategy calls.
@@ -306,23 +386,34 @@ impl SimulatedExchange {
         let filter = WakeFilter::from_name(wake)?;
         let tape = tape.get();
         let mapped = tape.shared();
-        let options = RunOptions { samples, keep_log: log, has_local: mapped.has_local() };
+        let options = RunOptions {
+            samples,
+            keep_log: log,
+            has_local: mapped.has_local(),
+        };
         self.begin_replay()?;
-        let core = self.replay_core(tape, (start, stop), options).inspect_err(|_| *self.phase() = Phase::Finished)?;
+        let core = self
+            .replay_core(tape, (start, stop), options)
+            .inspect_err(|_| *self.phase() = Phase::Finished)?;
         let clock = Instant::now();
         let rows = &mapped.rows()[start..stop];
         let outcomes = if let Some(strategy) = strategy {
-            let mut strategy = PyStrategy::new(strategy, self.view.clone_ref(py), Arc::clone(&self.shared))?;
+            let mut strategy =
+                PyStrategy::new(strategy, self.view.clone_ref(py), Arc::clone(&self.shared))?;
             let outcomes = py.detach(|| replay(core, rows, start, filter, &mut strategy));
             *self.phase() = Phase::Finished;
             outcomes.map_err(|error| strategy.take_raised().unwrap_or_else(|| error.into()))
         } else {
-            let outcomes: Result<Outcomes> = py.detach(|| replay(core, rows, start, WakeFilter::Own, &mut Spectator));
+            let outcomes: Result<Outcomes> =
+                py.detach(|| replay(core, rows, start, WakeFilter::Own, &mut Spectator));
             *self.phase() = Phase::Finished;
             outcomes.map_err(PyErr::from)
         }?;
         let engine_ns = u64::try_from(clock.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        Ok(ReplayResult { outcomes, engine_ns })
+        Ok(ReplayResult {
+            outcomes,
+            engine_ns,
+        })
     }
 }
 
@@ -332,7 +423,11 @@ type Levels = Vec<(i32, i32)>;
 /// A market message as Python gives it.
 enum Message {
     Row(Tick),
-    Image { exch_ns: i64, bids: Levels, asks: Levels },
+    Image {
+        exch_ns: i64,
+        bids: Levels,
+        asks: Levels,
+    },
 }
 
 impl Message {
@@ -340,30 +435,62 @@ impl Message {
         let kind: String = tick.get_item(0)?.extract()?;
         let exch_ns: i64 = tick.get_item(1)?.extract()?;
         if kind == "book" {
-            let (bids, asks): (Levels, Levels) = (tick.get_item(2)?.extract()?, tick.get_item(3)?.extract()?);
+            let (bids, asks): (Levels, Levels) =
+                (tick.get_item(2)?.extract()?, tick.get_item(3)?.extract()?);
             check_image(&bids, Side::Bid)?;
             check_image(&asks, Side::Ask)?;
-            return Ok(Self::Image { exch_ns, bids, asks });
+            return Ok(Self::Image {
+                exch_ns,
+                bids,
+                asks,
+            });
         }
         let (kind, lots_min) = match kind.as_str() {
             "level" => (KIND_LEVEL, 0),
             "trade" => (KIND_TRADE, 1),
-            other => return Err(tick_error(format!("expected \"level\", \"trade\" or \"book\" first, found {other:?}"))),
+            other => {
+                return Err(tick_error(format!(
+                    "expected \"level\", \"trade\" or \"book\" first, found {other:?}"
+                )));
+            }
         };
-        let (side, price, qty): (u8, i32, i32) = (tick.get_item(2)?.extract()?, tick.get_item(3)?.extract()?, tick.get_item(4)?.extract()?);
+        let (side, price, qty): (u8, i32, i32) = (
+            tick.get_item(2)?.extract()?,
+            tick.get_item(3)?.extract()?,
+            tick.get_item(4)?.extract()?,
+        );
         side_of(side)?;
         if qty < lots_min {
-            return Err(tick_error(format!("lots: expected at least {lots_min}, found {qty}")));
+            return Err(tick_error(format!(
+                "lots: expected at least {lots_min}, found {qty}"
+            )));
         }
-        Ok(Self::Row(Tick { exch_ns, local_ns: exch_ns, price, qty, kind, side, flags: FLAG_LAST, ..Tick::default() }))
+        Ok(Self::Row(Tick {
+            exch_ns,
+            local_ns: exch_ns,
+            price,
+            qty,
+            kind,
+            side,
+            flags: FLAG_LAST,
+            ..Tick::default()
+        }))
     }
 
     fn rows(&self, core: &sim::SimulatedExchange) -> Vec<Tick> {
         match self {
             Self::Row(row) => vec![*row],
-            Self::Image { exch_ns, bids, asks } => {
-                image_rows(core.book(), *exch_ns, bids, asks, core.spec().instrument.visible_levels)
-            }
+            Self::Image {
+                exch_ns,
+                bids,
+                asks,
+            } => image_rows(
+                core.book(),
+                *exch_ns,
+                bids,
+                asks,
+                core.spec().instrument.visible_levels,
+            ),
         }
     }
 }
@@ -374,10 +501,17 @@ fn tick_error(message: String) -> PyErr {
 
 fn check_image(levels: &[(i32, i32)], side: Side) -> PyResult<()> {
     if let Some((price, lots)) = levels.iter().find(|level| level.1 <= 0) {
-        return Err(tick_error(format!("book image: level {price} has {lots} lots, expected at least 1")));
+        return Err(tick_error(format!(
+            "book image: level {price} has {lots} lots, expected at least 1"
+        )));
     }
-    if levels.windows(2).any(|pair| !side.is_better(pair[0].0, pair[1].0)) {
-        return Err(tick_error("book image: levels must be sorted best first, without repeats".into()));
+    if levels
+        .windows(2)
+        .any(|pair| !side.is_better(pair[0].0, pair[1].0))
+    {
+        return Err(tick_error(
+            "book image: levels must be sorted best first, without repeats".into(),
+        ));
     }
     Ok(())
 }

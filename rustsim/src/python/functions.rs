@@ -23,7 +23,8 @@ pub(crate) fn philox4x64_10(counter: [u64; 4], key: [u64; 2]) -> [u64; 4] {
 /// Quantile of a latency model given as JSON, unrounded.
 #[pyfunction]
 pub(crate) fn latency_quantile_ns(latency: &str, u: f64) -> PyResult<f64> {
-    let spec: LatencySpec = serde_json::from_str(latency).map_err(|e| Error::Spec(format!("latency: {e}")))?;
+    let spec: LatencySpec =
+        serde_json::from_str(latency).map_err(|e| Error::Spec(format!("latency: {e}")))?;
     if !(u > 0.0 && u < 1.0) {
         return Err(Error::Spec(format!("u: expected a number between 0 and 1, found {u}")).into());
     }
@@ -32,8 +33,13 @@ pub(crate) fn latency_quantile_ns(latency: &str, u: f64) -> PyResult<f64> {
 
 /// P(cancel is ahead) of a queue model given as JSON.
 #[pyfunction]
-pub(crate) fn queue_probability_ahead(queue: &str, ahead_lots: f64, behind_lots: f64) -> PyResult<f64> {
-    let spec: QueueSpec = serde_json::from_str(queue).map_err(|e| Error::Spec(format!("queue: {e}")))?;
+pub(crate) fn queue_probability_ahead(
+    queue: &str,
+    ahead_lots: f64,
+    behind_lots: f64,
+) -> PyResult<f64> {
+    let spec: QueueSpec =
+        serde_json::from_str(queue).map_err(|e| Error::Spec(format!("queue: {e}")))?;
     Ok(QueueDecay::build(&spec)?.probability_ahead(ahead_lots, behind_lots))
 }
 

@@ -1,6 +1,12 @@
 //! The only room that names the Python binding: it translates and never decides.
-#![allow(clippy::doc_markdown, reason = "these texts are docstrings that help() shows")]
-#![allow(clippy::needless_pass_by_value, reason = "PyO3 hands arguments over by value")]
+#![allow(
+    clippy::doc_markdown,
+    reason = "these texts are docstrings that help() shows"
+)]
+#![allow(
+    clippy::needless_pass_by_value,
+    reason = "PyO3 hands arguments over by value"
+)]
 
 mod errors;
 mod exchange;

@@ -80,7 +80,9 @@ impl ReplayResult {
         add("lots", &|r| r.fill.lots)?;
         add("fee_minor", &|r| r.fee)?;
         add("tax_minor", &|r| r.tax)?;
-        add("is_maker", &|r| i64::from(r.fill.liquidity == Liquidity::Maker))?;
+        add("is_maker", &|r| {
+            i64::from(r.fill.liquidity == Liquidity::Maker)
+        })?;
         add("position_lots", &|r| r.position)?;
         add("mid2_ticks", &|r| r.mid2)?;
         add("queue_ahead_lots_x2p20", &|r| r.fill.ahead_units)?;
@@ -89,6 +91,10 @@ impl ReplayResult {
     }
 
     fn events_log(&self) -> Vec<OrderEvent> {
-        self.outcomes.log.iter().map(|event| OrderEvent { event: *event }).collect()
+        self.outcomes
+            .log
+            .iter()
+            .map(|event| OrderEvent { event: *event })
+            .collect()
     }
 }

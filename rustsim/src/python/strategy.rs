@@ -24,9 +24,16 @@ pub(super) struct PyStrategy {
 }
 
 impl PyStrategy {
-    pub(super) fn new(strategy: &Bound<'_, PyAny>, view: Py<MarketView>, shared: Arc<Shared>) -> PyResult<Self> {
+    pub(super) fn new(
+        strategy: &Bound<'_, PyAny>,
+        view: Py<MarketView>,
+        shared: Arc<Shared>,
+    ) -> PyResult<Self> {
         let hook = |name: &str| -> PyResult<Option<Py<PyAny>>> {
-            Ok(strategy.getattr_opt(name)?.filter(|hook| !hook.is_none()).map(Bound::unbind))
+            Ok(strategy
+                .getattr_opt(name)?
+                .filter(|hook| !hook.is_none())
+                .map(Bound::unbind))
         };
         Ok(Self {
             on_start: hook("on_start")?,
@@ -45,7 +52,11 @@ impl PyStrategy {
     }
 
     /// Lends the host to Python, calls, and takes it back with whatever was asked for.
-    fn lend(&mut self, host: &mut Host, call: impl FnOnce(&Self, Python<'_>) -> PyResult<()>) -> Result<()> {
+    fn lend(
+        &mut self,
+        host: &mut Host,
+        call: impl FnOnce(&Self, Python<'_>) -> PyResult<()>,
+    ) -> Result<()> {
         self.shared.publish(host);
         self.shared.swap_host(host);
         let called = Python::attach(|py| call(self, py));
@@ -64,7 +75,11 @@ impl PyStrategy {
 
 impl Strategy for PyStrategy {
     fn on_start(&mut self, host: &mut Host) -> Result<()> {
-        self.lend(host, |this, py| this.on_start.as_ref().map_or(Ok(()), |hook| hook.call0(py).map(|_| ())))
+        self.lend(host, |this, py| {
+            this.on_start
+                .as_ref()
+                .map_or(Ok(()), |hook| hook.call0(py).map(|_| ()))
+        })
     }
 
     fn on_wake(&mut self, wake: &Wake<'_>, host: &mut Host) -> Result<()> {
@@ -85,7 +100,11 @@ impl Strategy for PyStrategy {
     }
 
     fn on_end(&mut self, host: &mut Host) -> Result<()> {
-        self.lend(host, |this, py| this.on_end.as_ref().map_or(Ok(()), |hook| hook.call0(py).map(|_| ())))
+        self.lend(host, |this, py| {
+            this.on_end
+                .as_ref()
+                .map_or(Ok(()), |hook| hook.call0(py).map(|_| ()))
+        })
     }
 
     fn poll(&mut self) -> Result<()> {

@@ -38,7 +38,9 @@ impl Tape {
     #[pyo3(signature = (path))]
     fn open(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
         let inner = py.detach(|| MappedTape::open(&path))?;
-        Ok(Self { inner: Arc::new(inner) })
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
     }
 
     #[getter]
@@ -70,9 +72,9 @@ impl Tape {
 
     fn exch_ns(&self, row: usize) -> PyResult<i64> {
         let rows = self.inner.rows();
-        let tick = rows
-            .get(row)
-            .ok_or_else(|| PyIndexError::new_err(format!("Row {row} is not in a tape of {} rows", rows.len())))?;
+        let tick = rows.get(row).ok_or_else(|| {
+            PyIndexError::new_err(format!("Row {row} is not in a tape of {} rows", rows.len()))
+        })?;
         Ok(tick.exch_ns)
     }
 
@@ -86,11 +88,17 @@ impl Tape {
         let rows = self.inner.rows();
         let part = rows.get(start..stop).ok_or_else(|| {
             let count = rows.len();
-            PyIndexError::new_err(format!("Rows {start} to {stop} are not in a tape of {count} rows"))
+            PyIndexError::new_err(format!(
+                "Rows {start} to {stop} are not in a tape of {count} rows"
+            ))
         })?;
         Ok(part
             .iter()
-            .map(|t| (t.exch_ns, t.local_ns, t.kind, t.side, t.flags, t.price, t.qty, t.join))
+            .map(|t| {
+                (
+                    t.exch_ns, t.local_ns, t.kind, t.side, t.flags, t.price, t.qty, t.join,
+                )
+            })
             .collect())
     }
 
@@ -103,8 +111,16 @@ impl Tape {
                     .flat_map(|row| row.exch_ns.to_ne_bytes())
                     .collect::<Vec<u8>>(),
             ),
-            "local_ns" => Some(rows.iter().flat_map(|row| row.local_ns.to_ne_bytes()).collect()),
-            "price" => Some(rows.iter().flat_map(|row| row.price.to_ne_bytes()).collect()),
+            "local_ns" => Some(
+                rows.iter()
+                    .flat_map(|row| row.local_ns.to_ne_bytes())
+                    .collect(),
+            ),
+            "price" => Some(
+                rows.iter()
+                    .flat_map(|row| row.price.to_ne_bytes())
+                    .collect(),
+            ),
             "qty" => Some(rows.iter().flat_map(|row| row.qty.to_ne_bytes()).collect()),
             "join" => Some(rows.iter().flat_map(|row| row.join.to_ne_bytes()).collect()),
             "kind" => Some(rows.iter().map(|row| row.kind).collect()),
@@ -160,7 +176,9 @@ impl Columns {
             flags: column(source, flags, "flags", count)?,
             price: column(source, price, "price", count)?,
             qty: column(source, qty, "qty", count)?,
-            join: join.map(|values| column(source, values, "join", count)).transpose()?,
+            join: join
+                .map(|values| column(source, values, "join", count))
+                .transpose()?,
             exch_ns,
         })
     }
@@ -241,7 +259,17 @@ impl TapeBuilder {
                 "local_ns must be given exactly if the tape has a local clock",
             ));
         }
-        let columns = Columns::read(&self.source, exch_ns, local_ns, kind, side, flags, price, qty, join)?;
+        let columns = Columns::read(
+            &self.source,
+            exch_ns,
+            local_ns,
+            kind,
+            side,
+            flags,
+            price,
+            qty,
+            join,
+        )?;
         let writer = self.writer.as_mut().ok_or_else(|| over(&self.path))?;
         Ok(py.detach(|| columns.append_to(writer))?)
     }
@@ -269,10 +297,17 @@ impl TapeBuilder {
     }
 }
 
-fn column<T: Element>(source: &str, values: &Bound<'_, PyAny>, name: &str, count: Option<usize>) -> PyResult<Vec<T>> {
+fn column<T: Element>(
+    source: &str,
+    values: &Bound<'_, PyAny>,
+    name: &str,
+    count: Option<usize>,
+) -> PyResult<Vec<T>> {
     let buffer = PyBuffer::<T>::get(values).map_err(|fault| {
         let kind = std::any::type_name::<T>();
-        let what = format!("column {name} must be a buffer of {kind} (numpy array or array.array): {fault}");
+        let what = format!(
+            "column {name} must be a buffer of {kind} (numpy array or array.array): {fault}"
+        );
         shape_error(source, &what)
     })?;
     if buffer.dimensions() != 1 || !buffer.is_c_contiguous() {
@@ -313,7 +348,17 @@ pub(crate) fn scan_book<'py>(
     qty: &Bound<'py, PyAny>,
     visible_levels: usize,
 ) -> PyResult<Bound<'py, PyDict>> {
-    let columns = Columns::read("scan_book", exch_ns, None, kind, side, flags, price, qty, None)?;
+    let columns = Columns::read(
+        "scan_book",
+        exch_ns,
+        None,
+        kind,
+        side,
+        flags,
+        price,
+        qty,
+        None,
+    )?;
     let (scan, mask) = py.detach(|| {
         let rows = columns.rows(0, columns.exch_ns.len());
         let scan = view::scan_book(&rows, visible_levels);

@@ -180,9 +180,18 @@ impl Shared {
         set(&cells.best_ask, view.best_ask.map_or(ABSENT, i64::from));
         set(&cells.best_bid_lots, view.best_bid_lots.into());
         set(&cells.best_ask_lots, view.best_ask_lots.into());
-        set(&cells.trade_price, view.last_trade.map_or(ABSENT, |t| t.price.into()));
-        set(&cells.trade_lots, view.last_trade.map_or(0, |t| t.lots.into()));
-        set(&cells.trade_side, view.last_trade.map_or(0, |t| t.side as i64));
+        set(
+            &cells.trade_price,
+            view.last_trade.map_or(ABSENT, |t| t.price.into()),
+        );
+        set(
+            &cells.trade_lots,
+            view.last_trade.map_or(0, |t| t.lots.into()),
+        );
+        set(
+            &cells.trade_side,
+            view.last_trade.map_or(0, |t| t.side as i64),
+        );
     }
 
     pub(super) fn now_ns(&self) -> i64 {

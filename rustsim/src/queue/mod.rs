@@ -39,7 +39,11 @@ pub struct QueueSpec {
 
 impl Default for QueueSpec {
     fn default() -> Self {
-        Self { model: "uniform".into(), n: 2.0, mode: Mode::Expected }
+        Self {
+            model: "uniform".into(),
+            n: 2.0,
+            mode: Mode::Expected,
+        }
     }
 }
 
@@ -70,10 +74,14 @@ impl QueueDecay {
             "front" => Ok(Self::Front),
             "uniform" => Ok(Self::Uniform),
             "power" if spec.n > 0.0 && spec.n <= 64.0 => Ok(Self::Power(spec.n)),
-            "power" => Err(Error::Spec(format!("queue.n: expected a number in (0, 64], found {}", spec.n))),
-            other => {
-                Err(Error::Spec(format!("queue.model: unknown model {other:?}; known: {}", MODEL_NAMES.join(", "))))
-            }
+            "power" => Err(Error::Spec(format!(
+                "queue.n: expected a number in (0, 64], found {}",
+                spec.n
+            ))),
+            other => Err(Error::Spec(format!(
+                "queue.model: unknown model {other:?}; known: {}",
+                MODEL_NAMES.join(", ")
+            ))),
         }
     }
 
@@ -100,9 +108,19 @@ impl QueueDecay {
     ///
     /// `uniform` is the draw of the sampled mode, asked for only when that mode needs one.
     #[must_use]
-    pub fn part_ahead(self, mode: Mode, ahead: i64, level: i64, cancelled: i64, uniform: impl FnOnce() -> f64) -> i64 {
+    pub fn part_ahead(
+        self,
+        mode: Mode,
+        ahead: i64,
+        level: i64,
+        cancelled: i64,
+        uniform: impl FnOnce() -> f64,
+    ) -> i64 {
         debug_assert!(ahead <= level, "ahead {ahead} exceeds its level {level}");
-        debug_assert!(cancelled <= level, "cancel {cancelled} exceeds its level {level}");
+        debug_assert!(
+            cancelled <= level,
+            "cancel {cancelled} exceeds its level {level}"
+        );
         let behind = level - ahead;
         let least = (cancelled - behind).max(0);
         let most = ahead.min(cancelled);
@@ -111,7 +129,9 @@ impl QueueDecay {
         }
         let probability = self.probability_ahead(units_to_lots(ahead), units_to_lots(behind));
         match mode {
-            Mode::Expected => lots_to_units(probability * units_to_lots(cancelled)).clamp(least, most),
+            Mode::Expected => {
+                lots_to_units(probability * units_to_lots(cancelled)).clamp(least, most)
+            }
             Mode::Sampled if uniform() < probability => most,
             Mode::Sampled => least,
         }
@@ -120,12 +140,19 @@ impl QueueDecay {
 
 /// Returns lots for 1/2^20 lots.
 #[must_use]
-#[allow(clippy::cast_precision_loss, reason = "queue positions stay far below 2^53 units")]
+#[allow(
+    clippy::cast_precision_loss,
+    reason = "queue positions stay far below 2^53 units"
+)]
 pub fn units_to_lots(units: i64) -> f64 {
     units as f64 / AHEAD_ONE as f64
 }
 
-#[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "bounded by a level size in i32 lots")]
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    reason = "bounded by a level size in i32 lots"
+)]
 fn lots_to_units(lots: f64) -> i64 {
     libm::floor(lots * (1_i64 << AHEAD_SHIFT) as f64 + 0.5) as i64
 }
@@ -136,7 +163,9 @@ mod tests {
 
     fn moved(model: QueueDecay, ahead: i64, behind: i64, cancel: i64) -> f64 {
         let (a, b, c) = (ahead * AHEAD_ONE, behind * AHEAD_ONE, cancel * AHEAD_ONE);
-        units_to_lots(model.part_ahead(Mode::Expected, a, a + b, c, || unreachable!("expected mode draws nothing")))
+        units_to_lots(model.part_ahead(Mode::Expected, a, a + b, c, || {
+            unreachable!("expected mode draws nothing")
+        }))
     }
 
     #[test]
@@ -149,14 +178,22 @@ mod tests {
             (QueueDecay::Power(3.0), 0.732_906, 17.589_74),
         ];
         for (model, probability, part) in cases {
-            assert!((model.probability_ahead(70.0, 50.0) - probability).abs() < 1e-6, "{model:?}");
+            assert!(
+                (model.probability_ahead(70.0, 50.0) - probability).abs() < 1e-6,
+                "{model:?}"
+            );
             assert!((moved(model, 70, 50, 24) - part).abs() < 1e-5, "{model:?}");
         }
     }
 
     #[test]
     fn every_model_stays_in_the_feasible_range() {
-        for model in [QueueDecay::Back, QueueDecay::Front, QueueDecay::Uniform, QueueDecay::Power(2.0)] {
+        for model in [
+            QueueDecay::Back,
+            QueueDecay::Front,
+            QueueDecay::Uniform,
+            QueueDecay::Power(2.0),
+        ] {
             let part = moved(model, 56, 40, 80);
             assert!((40.0..=56.0).contains(&part), "{model:?} removed {part}");
         }
@@ -167,7 +204,13 @@ mod tests {
     #[test]
     fn sampled_mode_takes_one_of_the_ends() {
         let (a, l, c) = (70 * AHEAD_ONE, 120 * AHEAD_ONE, 24 * AHEAD_ONE);
-        assert_eq!(QueueDecay::Uniform.part_ahead(Mode::Sampled, a, l, c, || 0.58), c);
-        assert_eq!(QueueDecay::Uniform.part_ahead(Mode::Sampled, a, l, c, || 0.59), 0);
+        assert_eq!(
+            QueueDecay::Uniform.part_ahead(Mode::Sampled, a, l, c, || 0.58),
+            c
+        );
+        assert_eq!(
+            QueueDecay::Uniform.part_ahead(Mode::Sampled, a, l, c, || 0.59),
+            0
+        );
     }
 }

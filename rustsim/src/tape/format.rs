@@ -25,8 +25,14 @@ pub const ROWS_MAX: u64 = 1 << 40;
 const FLAG_HAS_LOCAL: u32 = 1;
 const BLOCK_BYTES_U32: u32 = 64 * 1024;
 
-const _: () = assert!(size_of::<Tick>() == ROW_BYTES, "a tape row is the memory of a Tick");
-const _: () = assert!(BLOCK_BYTES_U32 as usize == BLOCK_BYTES, "one size in two types");
+const _: () = assert!(
+    size_of::<Tick>() == ROW_BYTES,
+    "a tape row is the memory of a Tick"
+);
+const _: () = assert!(
+    BLOCK_BYTES_U32 as usize == BLOCK_BYTES,
+    "one size in two types"
+);
 const _: () = assert!(align_of::<Tick>() <= 64, "rows start at a multiple of 64");
 
 /// Facts of a tape that lie in front of its rows.
@@ -64,7 +70,10 @@ impl Header {
     /// Returns the size that the file must have.
     #[must_use]
     pub fn file_bytes(&self) -> u64 {
-        HEADER_BYTES as u64 + self.row_count * ROW_BYTES as u64 + self.block_count() * 8 + self.metadata_bytes
+        HEADER_BYTES as u64
+            + self.row_count * ROW_BYTES as u64
+            + self.block_count() * 8
+            + self.metadata_bytes
     }
 
     /// Returns the header as it lies in the file.
@@ -101,7 +110,10 @@ impl Header {
     /// A sentence on what is wrong: not a tape, another version, another byte order, damaged, impossible counts.
     pub fn decode(bytes: &[u8; HEADER_BYTES]) -> Result<Self, String> {
         if bytes[..8] != MAGIC {
-            return Err("no tape: the first bytes are not RSIMTAPE (an unfinished build has no header)".to_owned());
+            return Err(
+                "no tape: the first bytes are not RSIMTAPE (an unfinished build has no header)"
+                    .to_owned(),
+            );
         }
         let version = u32::from_le_bytes(field(bytes, 8));
         if version != FORMAT_VERSION {
@@ -110,7 +122,9 @@ impl Header {
             ));
         }
         if u32::from_ne_bytes(field(bytes, 12)) != ENDIAN_MARK {
-            return Err("written in another byte order: build the tape on this kind of machine".to_owned());
+            return Err(
+                "written in another byte order: build the tape on this kind of machine".to_owned(),
+            );
         }
         let sum = u64::from_le_bytes(field(bytes, HEADER_BYTES - 8));
         if sum != xxh3_64(&bytes[..HEADER_BYTES - 8]) {

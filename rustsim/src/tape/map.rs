@@ -1,5 +1,8 @@
 //! The only unsafe part of a tape: a file mapped as rows.
-#![allow(unsafe_code, reason = "mapping a file and viewing bytes as rows have no safe form")]
+#![allow(
+    unsafe_code,
+    reason = "mapping a file and viewing bytes as rows have no safe form"
+)]
 
 use super::format::ROW_BYTES;
 use crate::types::Tick;

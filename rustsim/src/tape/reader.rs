@@ -25,7 +25,8 @@ impl MappedTape {
     /// # Errors
     /// [`Error::Tape`] with file, block and reason if anything is off.
     pub fn open(path: &Path) -> Result<Self> {
-        Self::open_checked(path).map_err(|fault| Error::Tape(format!("{}: {fault}", path.display())))
+        Self::open_checked(path)
+            .map_err(|fault| Error::Tape(format!("{}: {fault}", path.display())))
     }
 
     fn open_checked(path: &Path) -> std::result::Result<Self, String> {
@@ -38,7 +39,9 @@ impl MappedTape {
         }
         let size = facts.len();
         if size < HEADER_BYTES as u64 {
-            return Err(format!("{size} bytes are too few for a tape: truncated or unfinished"));
+            return Err(format!(
+                "{size} bytes are too few for a tape: truncated or unfinished"
+            ));
         }
         let map = FileMap::new(&file).map_err(|fault| format!("cannot map: {fault}"))?;
         let head = map
@@ -48,7 +51,9 @@ impl MappedTape {
         let header = Header::decode(head)?;
         if size != header.file_bytes() || map.bytes().len() as u64 != size {
             let expected = header.file_bytes();
-            return Err(format!("{size} bytes, expected {expected}: truncated or overwritten"));
+            return Err(format!(
+                "{size} bytes, expected {expected}: truncated or overwritten"
+            ));
         }
         let metadata = check_content(&header, map.bytes())?;
         let rows_at = HEADER_BYTES;
@@ -94,8 +99,10 @@ impl MappedTape {
     #[must_use]
     pub fn rows(&self) -> &[Tick] {
         // `open` has checked that the count fits the mapped file.
-        self.map
-            .rows(self.rows_at, usize::try_from(self.header.row_count).unwrap_or(0))
+        self.map.rows(
+            self.rows_at,
+            usize::try_from(self.header.row_count).unwrap_or(0),
+        )
     }
 
     /// Returns the JSON text given when the tape was sealed.
@@ -162,7 +169,8 @@ fn check_content(header: &Header, bytes: &[u8]) -> std::result::Result<String, S
     if content.digest128() != header.content_hash {
         return Err("rows and metadata do not match the content hash".to_owned());
     }
-    String::from_utf8(metadata.to_vec()).map_err(|fault| format!("the metadata is not UTF-8: {fault}"))
+    String::from_utf8(metadata.to_vec())
+        .map_err(|fault| format!("the metadata is not UTF-8: {fault}"))
 }
 
 fn usize_from(count: u64) -> std::result::Result<usize, String> {

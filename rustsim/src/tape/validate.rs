@@ -1,7 +1,8 @@
 //! What a row must be, checked when a tape is written and again when it is opened.
 
 use crate::types::{
-    FLAG_LAST, FLAG_OUT_OF_VIEW, FLAGS_ALL, KIND_CLEAR, KIND_LEVEL, KIND_TRADE, Nanos, Tick, TickIndex,
+    FLAG_LAST, FLAG_OUT_OF_VIEW, FLAGS_ALL, KIND_CLEAR, KIND_LEVEL, KIND_TRADE, Nanos, Tick,
+    TickIndex,
 };
 
 /// Prices lie strictly within +- this, so that the sum of two fits an `i32`.
@@ -84,7 +85,9 @@ impl Validator {
     }
 
     fn row_is_good(&self, row: &Tick) -> bool {
-        let time = row.exch_ns >= self.exch_ns_last && row.exch_ns < EXCH_NS_END && self.local_is_good(row);
+        let time = row.exch_ns >= self.exch_ns_last
+            && row.exch_ns < EXCH_NS_END
+            && self.local_is_good(row);
         let codes = row.side <= 1 && row.flags & !FLAGS_ALL == 0 && row.reserved == 0;
         let price = row.price > -PRICE_ABS_MAX && row.price < PRICE_ABS_MAX;
         let view = row.flags & FLAG_OUT_OF_VIEW == 0 || (row.kind == KIND_LEVEL && row.qty == 0);
@@ -144,7 +147,10 @@ impl Validator {
             return format!("side {} is neither 0 bid nor 1 ask", row.side);
         }
         if row.flags & !FLAGS_ALL != 0 {
-            return format!("flags {} hold an unknown bit (known: {FLAGS_ALL})", row.flags);
+            return format!(
+                "flags {} hold an unknown bit (known: {FLAGS_ALL})",
+                row.flags
+            );
         }
         if row.reserved != 0 {
             return format!("reserved byte is {}, expected 0", row.reserved);
@@ -180,7 +186,9 @@ pub(super) fn first_fault(rows: &[Tick], has_local: bool) -> (Validator, Option<
         if let Err(fault) = validator.push(row) {
             return (validator, Some((index, fault)));
         }
-        let ends_group = rows.get(index + 1).is_none_or(|next| next.exch_ns != row.exch_ns);
+        let ends_group = rows
+            .get(index + 1)
+            .is_none_or(|next| next.exch_ns != row.exch_ns);
         if ends_group != (row.flags & FLAG_LAST != 0) {
             let fault = "the LAST flag does not stand on the last row of its time".to_owned();
             return (validator, Some((index, fault)));
@@ -239,8 +247,20 @@ mod tests {
             ),
             ("kind 3", Tick { kind: 3, ..level() }),
             ("side 2", Tick { side: 2, ..level() }),
-            ("unknown bit", Tick { flags: 32, ..level() }),
-            ("reserved byte", Tick { reserved: 1, ..level() }),
+            (
+                "unknown bit",
+                Tick {
+                    flags: 32,
+                    ..level()
+                },
+            ),
+            (
+                "reserved byte",
+                Tick {
+                    reserved: 1,
+                    ..level()
+                },
+            ),
             (
                 "clear row",
                 Tick {
@@ -291,7 +311,10 @@ mod tests {
             let mut validator = Validator::new(false);
             validator.push(&level()).expect("the first row is good");
             let fault = validator.push(&row).expect_err(words);
-            assert!(fault.contains(words), "{fault:?} does not contain {words:?}");
+            assert!(
+                fault.contains(words),
+                "{fault:?} does not contain {words:?}"
+            );
         }
     }
 

@@ -46,10 +46,12 @@ pub fn scan_book(rows: &[Tick], visible_levels: usize) -> BookScan {
                 .iter()
                 .enumerate()
                 .filter(|(_, row)| left_view(&sides, row, visible_levels));
-            scan.out_of_view.extend(gone.map(|(index, _)| start + index));
+            scan.out_of_view
+                .extend(gone.map(|(index, _)| start + index));
         }
         if group.iter().any(|row| row.flags & FLAG_INDICATIVE == 0) {
-            let best = [0, 1].map(|side: usize| sides[side].first_key_value().map(|(rank, _)| *rank));
+            let best =
+                [0, 1].map(|side: usize| sides[side].first_key_value().map(|(rank, _)| *rank));
             if let [Some(bid), Some(ask)] = best {
                 scan.crossed_groups += u64::from(-bid > ask);
                 scan.locked_groups += u64::from(-bid == ask);
@@ -145,6 +147,9 @@ mod tests {
             ..level(5, 1, 9, 1)
         });
         let scan = scan_book(&rows, 0);
-        assert_eq!((scan.groups, scan.locked_groups, scan.crossed_groups), (5, 1, 1));
+        assert_eq!(
+            (scan.groups, scan.locked_groups, scan.crossed_groups),
+            (5, 1, 1)
+        );
     }
 }

@@ -141,7 +141,8 @@ impl TapeWriter {
 
     fn flush_block(&mut self) -> Result<()> {
         self.content.update(&self.block);
-        self.sums.extend_from_slice(&xxh3_64(&self.block).to_le_bytes());
+        self.sums
+            .extend_from_slice(&xxh3_64(&self.block).to_le_bytes());
         let file = self
             .file
             .as_mut()
@@ -203,7 +204,10 @@ impl TapeWriter {
     }
 
     fn seal(&mut self, header: &Header, metadata: &str) -> io::Result<()> {
-        let mut file = self.file.take().expect("finish refuses to work without a file");
+        let mut file = self
+            .file
+            .take()
+            .expect("finish refuses to work without a file");
         file.write_all(&self.sums)?;
         file.write_all(metadata.as_bytes())?;
         file.seek(SeekFrom::Start(0))?;
@@ -254,7 +258,11 @@ fn create_temporary(path: &Path) -> Result<(PathBuf, File)> {
             name.to_string_lossy(),
             process::id()
         ));
-        match OpenOptions::new().write(true).create_new(true).open(&temporary) {
+        match OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(&temporary)
+        {
             Ok(file) => return Ok((temporary, file)),
             Err(fault) if fault.kind() == io::ErrorKind::AlreadyExists => {}
             Err(fault) => return Err(write_error(path, &fault)),
