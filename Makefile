@@ -91,10 +91,10 @@ docs-check: setup ## links and commands named in the documents; Rust documentati
 # --- measurements --------------------------------------------------------------------------------
 
 bench: setup ## replay and maker beside hftbacktest on the same feed; writes build/bench.json
-	$(PY) benches/replay_bench.py
+	$(PY) -m benches.replay_bench
 
 bench-sweep: setup ## efficiency of the outer loop; writes build/bench-sweep.json
-	$(PY) benches/sweep_bench.py
+	$(PY) -m benches.sweep_bench
 
 clean: ## remove the environment, build products and caches (runs/ stays)
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis rustsim/target
