@@ -54,7 +54,7 @@ class OrderEvent:
     def is_maker(self) -> bool: ...
     @property
     def reason(self) -> str:
-        """Empty, or why: post_only, price_limit, quantity, market_needs_ioc, self_match, unknown_order, too_late, below_filled, lost, ioc, fok, end_of_data."""
+        """Empty, or why: post_only, price_limit, quantity, market_needs_ioc, self_match, phase, unknown_order, too_late, below_filled, lost, ioc, fok, end_of_data."""
 
 @final
 class Tape:
