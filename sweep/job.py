@@ -51,6 +51,8 @@ class SweepJob:
         trial_timeout_s: Wall time after which an attempt is stopped; None for no limit.
         failures_max: Failed trials after which the sweep stops.
         constants: Parameters that are the same in every trial, by dotted key path.
+        window: Trials that may be proposed and not yet told; fixed when a study starts, because
+            proposals depend on it. 0 for at least 8 and twice the workers.
         fingerprint: Hash over everything that shapes results; resuming needs it unchanged.
     """
 
@@ -75,6 +77,7 @@ class SweepJob:
     constants: dict[str, Scalar]
     study_text: str
     fingerprint: str
+    window: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
