@@ -27,7 +27,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "numba": ("sweep/synthetic",),
     "numpy": ("sweep/synthetic", "sweep/readers", "sweep/data.py"),
     "optuna": ("sweep/storage.py",),
-    "polars": ("sweep/readers", "sweep/data.py", "sweep/results.py", "sweep/synthetic"),
+    "polars": ("sweep/readers", "sweep/data.py", "sweep/replays.py", "sweep/synthetic"),
     "psutil": ("sweep/system.py",),
     "pyarrow": ("sweep/readers", "sweep/data.py", "sweep/results.py"),
     "ray": ("sweep/executors_ray.py", "sweep/executors/ray.py"),

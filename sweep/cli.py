@@ -1,0 +1,176 @@
+"""The command line: verbs, options, exit codes; each verb's work is in `sweep.commands`.
+
+Results go to stdout (one JSON document with `--json`), talk and progress to stderr.
+"""
+
+import argparse
+import importlib
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from sweep.errors import (
+    EXIT_CODES,
+    EXIT_DATA_REFUSED,
+    EXIT_ENVIRONMENT,
+    EXIT_INTERRUPTED,
+    SweepError,
+)
+
+RUNS_DIR: Final = "runs"
+_EXIT_HELP: Final = "exit codes:\n" + "\n".join(
+    f"  {code:>3}  {words}" for code, words in EXIT_CODES.items()
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    options = make_parser().parse_args(arguments)
+    level = logging.INFO if options.verbose else logging.WARNING
+    logging.basicConfig(level=level, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
+    try:
+        # Every verb imports its own room: a wrong study file is refused before heavy imports.
+        module = importlib.import_module(f"sweep.commands.{options.module}")
+        command: Callable[[argparse.Namespace], int] = getattr(module, options.function)
+        return command(options)
+    except SweepError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("interrupted; run the same command again to go on", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # The reader of stdout has gone (`| head`); there is nobody left to tell.
+        sys.stdout = None
+        return EXIT_ENVIRONMENT
+    except Exception as error:
+        code = _core_exit_code(error)
+        if code is None:
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        return code
+
+
+def _core_exit_code(error: Exception) -> int | None:
+    """Return the exit code of an error of the compiled core, None if it is no such error."""
+    core = sys.modules.get("rustsim")
+    if core is None or not isinstance(error, core.RustsimError):
+        return None
+    is_data = isinstance(error, core.TapeError | core.TickError)
+    return EXIT_DATA_REFUSED if is_data else SweepError.exit_code
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands."""
+    parser = argparse.ArgumentParser(
+        prog="python -m sweep",
+        description="Parameter sweeps over replayed markets: study file in, ranked trials out.",
+        epilog="example:\n  python -m sweep launch experiments/quickstart.yaml\n\n" + _EXIT_HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    verbs = parser.add_subparsers(metavar="COMMAND", required=True)
+    _add_study_verbs(verbs)
+    _add_trial_verbs(verbs)
+    _add_store_verbs(verbs)
+    _add_data_verbs(verbs)
+    return parser
+
+
+def _verb(
+    verbs: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    name: str,
+    module: str,
+    words: str,
+    example: str,
+) -> argparse.ArgumentParser:
+    verb = verbs.add_parser(
+        name,
+        help=words,
+        description=words[0].upper() + words[1:] + ".",
+        epilog=f"example:\n  python -m sweep {example}\n\n{_EXIT_HELP}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    verb.set_defaults(module=module, function=name.replace("-", "_"))
+    verb.add_argument(
+        "--runs-dir",
+        type=Path,
+        default=Path(RUNS_DIR),
+        metavar="DIR",
+        help=f"where studies are kept (default: {RUNS_DIR})",
+    )
+    verb.add_argument(
+        "--json", action="store_true", help="print one JSON document on stdout, talk on stderr"
+    )
+    verb.add_argument("--verbose", action="store_true", help="log what happens inside")
+    return verb
+
+
+def _add_set(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        dest="overrides",
+        metavar="KEY=VALUE",
+        help="change one key of the study file, for example search.trials=20; repeatable",
+    )
+
+
+def _add_study_name(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument(
+        "study", nargs="?", help="name of the study; may be left out while there is only one"
+    )
+
+
+def _add_study_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    words = "start a study, or go on with it"
+    launch = _verb(verbs, "launch", "launch", words, "launch study.yaml --set search.trials=20")
+    launch.add_argument("file", type=Path, metavar="STUDY.yaml", help="the study file")
+    _add_set(launch)
+    words = "show cells, events, memory and time of a study before spending anything"
+    plan = _verb(verbs, "plan", "plan", words, "plan study.yaml")
+    plan.add_argument("file", type=Path, metavar="STUDY.yaml", help="the study file")
+    _add_set(plan)
+    words = "show counts, best trials and where everything is"
+    status = _verb(verbs, "status", "status", words, "status quickstart")
+    _add_study_name(status)
+    status.add_argument("--top", type=int, default=10, metavar="N", help="trials to list")
+
+
+def _add_trial_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    words = "replay one trial and keep its fills and equity as Parquet and PNG"
+    replay = _verb(verbs, "replay", "replay", words, "replay 17 quickstart")
+    replay.add_argument("trial", type=int, help="number of the trial")
+    _add_study_name(replay)
+    words = "replay one trial and compare its digest with the recorded one"
+    verify = _verb(verbs, "verify", "verify", words, "verify 17 quickstart")
+    verify.add_argument("trial", type=int, help="number of the trial")
+    _add_study_name(verify)
+
+
+def _add_store_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    words = "bring the tracking store in line with the result log"
+    sync = _verb(verbs, "sync", "store", words, "sync quickstart")
+    _add_study_name(sync)
+    words = "serve the MLflow pages of a study on this machine"
+    ui = _verb(verbs, "ui", "store", words, "ui quickstart --port 5000")
+    _add_study_name(ui)
+    ui.add_argument("--port", type=int, default=5000, help="port on 127.0.0.1 (default: 5000)")
+
+
+def _add_data_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    data = verbs.add_parser("data", help="make tapes, look at them, make synthetic markets")
+    kinds = data.add_subparsers(metavar="ACTION", required=True)
+    words = "build the tapes of a study's data"
+    build = _verb(kinds, "import", "data", words, "data import experiments/txf_maker.yaml")
+    build.set_defaults(function="import_data")
+    build.add_argument("file", type=Path, metavar="STUDY.yaml", help="the study file")
+    _add_set(build)
+    words = "show what a tape holds, after checking all of it"
+    inspect = _verb(kinds, "inspect", "data", words, "data inspect runs/.tapes/*.tape")
+    inspect.add_argument("tapes", type=Path, nargs="+", metavar="TAPE", help="tape files")
+    words = "write a synthetic market as a tape"
+    generate = _verb(kinds, "generate", "data", words, "data generate syn.tape --events 1000000")
+    generate.add_argument("output", type=Path, metavar="TAPE", help="file to write")

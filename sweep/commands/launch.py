@@ -1,0 +1,94 @@
+"""`launch`: start a study, or go on with it, with live progress and a ranked table at the end."""
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from sweep.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_TRIALS_FAILED
+from sweep.job import SweepJob, SweepSummary
+from sweep.planning import StudyPlan, make_plan, write_plan
+from sweep.progress import LiveObserver, ranked_table, talk
+from sweep.status import open_index, ranking, records
+from sweep.studyfile import load_study
+
+TOP = 10
+
+
+class _LaunchObserver(LiveObserver):
+    """Keeps the plan once the study is ours: two drivers must not write one folder."""
+
+    def __init__(self, plan: StudyPlan) -> None:
+        super().__init__()
+        self._plan = plan
+
+    def on_start(self, job: SweepJob, recorded: Mapping[str, int]) -> None:
+        write_plan(self._plan)
+        super().on_start(job, recorded)
+
+
+def launch(options: argparse.Namespace) -> int:
+    """Run the command `launch`."""
+    study = load_study(options.file, options.overrides)
+    plan = make_plan(study, options.runs_dir, talk)
+    # Workers, optimiser and tracking store cost seconds: a wrong study never gets here.
+    from sweep.controller import run_sweep
+
+    with _LaunchObserver(plan) as observer:
+        summary = run_sweep(plan.job, observer)
+    _show_end(options, plan.job, summary)
+    if summary.stopped == "interrupted":
+        return EXIT_INTERRUPTED
+    if summary.stopped == "failures" or summary.trials.get("complete", 0) == 0:
+        return EXIT_TRIALS_FAILED
+    return EXIT_DONE
+
+
+def summary_document(summary: SweepSummary) -> dict[str, Any]:
+    """Return what `--json` prints."""
+    tracking = summary.tracking
+    return {
+        "study": summary.study,
+        "folder": str(summary.folder),
+        "trials": summary.trials,
+        "events": summary.events,
+        "wall_s": round(summary.wall_s, 3),
+        "best": summary.best,
+        "tracking": {
+            "uri": tracking.uri,
+            "experiment_id": tracking.experiment_id,
+            "parent_run_id": tracking.parent_run_id,
+            "url": tracking.url,
+        },
+        "stopped": summary.stopped,
+    }
+
+
+def _show_end(options: argparse.Namespace, job: SweepJob, summary: SweepSummary) -> None:
+    index = open_index(job.folder)
+    top = list(records(job.folder, ranking(index, job.direction)[:TOP]))
+    stream = sys.stderr if options.json else sys.stdout
+    ranked_table(top, metric=job.metric, direction=job.direction, stream=stream)
+    if options.json:
+        print(json.dumps(summary_document(summary), allow_nan=False))
+    _show_where(options, summary)
+
+
+def _show_where(options: argparse.Namespace, summary: SweepSummary) -> None:
+    counts = ", ".join(f"{count} {state}" for state, count in summary.trials.items() if count)
+    talk(f"{summary.study}: {counts} in {summary.wall_s:.1f} s, {summary.events:,} events")
+    where = f" --runs-dir {options.runs_dir}" if str(options.runs_dir) != "runs" else ""
+    talk(f"results   {summary.folder}")
+    if summary.tracking.uri != "none":
+        if summary.tracking.url:
+            talk(f"MLflow    {summary.tracking.url}")
+        if summary.tracking.uri.startswith("sqlite") or summary.tracking.uri == "embedded":
+            talk(f"          open it with: python -m sweep ui {summary.study}{where}")
+    if summary.best is not None:
+        trial = summary.best["trial"]
+        talk(f"look      python -m sweep replay {trial} {summary.study}{where}")
+    if summary.stopped or summary.trials.get("waiting", 0):
+        talk(f"go on     python -m sweep launch {options.file}{where}")
+    else:
+        talk(f"more      python -m sweep launch {options.file}{where} --set search.trials=N")

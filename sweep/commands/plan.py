@@ -1,0 +1,90 @@
+"""`plan`: what a study will cost, before anything is spent."""
+
+import argparse
+import json
+import sys
+from typing import Any, Final
+
+from sweep.errors import EXIT_DONE
+from sweep.job import SweepJob
+from sweep.planning import StudyPlan, make_plan, middle_params
+from sweep.progress import duration, talk
+from sweep.space import space_to_json
+from sweep.studyfile import load_study
+
+PROBE_ROWS: Final = 200_000  # enough for a rate, not for a wait
+
+
+def plan(options: argparse.Namespace) -> int:
+    """Run the command `plan`."""
+    study = load_study(options.file, options.overrides)
+    planned = make_plan(study, options.runs_dir, talk)
+    document = plan_document(planned, _probe_ns_per_event(planned))
+    if options.json:
+        print(json.dumps(document, allow_nan=False))
+    else:
+        _show(document)
+    return EXIT_DONE
+
+
+def _probe_ns_per_event(planned: StudyPlan) -> float:
+    """Replay the head of one cell with parameters from the middle of the space."""
+    from sweep.trial import CellRunner
+
+    runner = CellRunner(planned.job.runner.payload)
+    cell = runner.cells[0]
+    stop = min(cell.row_start + PROBE_ROWS, cell.row_stop)
+    result = runner.replay(middle_params(planned.job.space), cell, row_stop=stop)
+    return result.engine_ns / max(1, result.events)
+
+
+def plan_document(planned: StudyPlan, ns_per_event: float) -> dict[str, Any]:
+    """Return the plan of a study as plain JSON values."""
+    job: SweepJob = planned.job
+    cells = planned.cells
+    events = sum(cell.events for cell in cells)
+    trial_s = events * ns_per_event / 1e9
+    tapes = job.runner.payload["tapes"]
+    return {
+        "study": job.name,
+        "folder": str(job.folder),
+        "trials": job.trials,
+        "cells_per_trial": len(cells),
+        "slices": sorted({cell.slice for cell in cells}),
+        "replications": len({cell.replication for cell in cells}),
+        "events_per_trial": events,
+        "events": events * job.trials,
+        "tapes": [{"path": tape["path"], "rows": tape["rows"]} for tape in tapes],
+        "tape_bytes_mapped": sum(tape["rows"] for tape in tapes) * 32,
+        "backend": job.backend,
+        "workers": job.workers,
+        "ns_per_event": round(ns_per_event, 1),
+        "trial_s": round(trial_s, 3),
+        "eta_s": round(trial_s * job.trials / job.workers, 1),
+        "space": {path: space_to_json(space) for path, space in job.space.items()},
+        "constants": job.constants,
+        "objective": {"direction": job.direction, "metric": job.metric},
+        "fingerprint": job.fingerprint,
+    }
+
+
+def _show(document: dict[str, Any]) -> None:
+    write = sys.stdout.write
+    shown = ", ".join(document["slices"][:6]) + (" ..." if len(document["slices"]) > 6 else "")
+    write(f"study      {document['study']} in {document['folder']}\n")
+    write(f"slices     {len(document['slices'])}: {shown}\n")
+    cells, replications = document["cells_per_trial"], document["replications"]
+    write(f"cells      {cells} per trial ({replications} replication(s) of each slice)\n")
+    events = document["events_per_trial"]
+    write(
+        f"events     {events:,} per trial, {document['events']:,} in {document['trials']} trials\n"
+    )
+    megabytes = document["tape_bytes_mapped"] / 1e6
+    write(f"memory     {megabytes:,.0f} MB of tapes, mapped once and shared by all workers\n")
+    write(f"search     {document['objective']['direction']} {document['objective']['metric']}\n")
+    for path, space in document["space"].items():
+        write(f"           {path}: {json.dumps(space)}\n")
+    rate = 1e3 / document["ns_per_event"] if document["ns_per_event"] else 0.0
+    write(f"speed      {rate:.1f} million events/s per worker, measured on a sample\n")
+    workers = f"{document['workers']} worker(s), backend {document['backend']}"
+    write(f"time       about {duration(document['eta_s'])} on {workers}\n")

@@ -1,0 +1,34 @@
+"""`status`: what has happened in a study so far."""
+
+import argparse
+import json
+import sys
+
+from sweep.errors import EXIT_DONE
+from sweep.planning import read_plan
+from sweep.progress import ranked_table
+from sweep.status import find_study, open_index, ranking, records, status_document
+
+
+def status(options: argparse.Namespace) -> int:
+    """Run the command `status`."""
+    folder = find_study(options.runs_dir, options.study)
+    plan = read_plan(folder)
+    document = status_document(folder, plan)
+    if options.json:
+        print(json.dumps(document, allow_nan=False))
+        return EXIT_DONE
+    top = ranking(open_index(folder), plan["direction"])[: max(0, options.top)]
+    ranked_table(
+        list(records(folder, top)),
+        metric=plan["metric"],
+        direction=plan["direction"],
+        stream=sys.stdout,
+    )
+    counts = ", ".join(f"{count} {state}" for state, count in document["trials"].items())
+    sys.stdout.write(f"trials    {counts}\n")
+    sys.stdout.write(f"events    {document['events']:,} in {document['wall_s']:.1f} s\n")
+    sys.stdout.write(f"folder    {folder}\n")
+    if document["tracking"]["url"]:
+        sys.stdout.write(f"MLflow    {document['tracking']['url']}\n")
+    return EXIT_DONE

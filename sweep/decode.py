@@ -1,0 +1,355 @@
+"""From a parsed document to the typed study: every key, its rule and its default."""
+
+import hashlib
+import importlib.util
+import json
+from pathlib import Path
+from typing import Any, Final, cast
+
+from sweep.decode_data import decode_data
+from sweep.decode_strategy import decode_strategy
+from sweep.document import Node, did_you_mean
+from sweep.job import Backend, Direction
+from sweep.objective import METRICS
+from sweep.reading import (
+    NOT_BUILT,
+    Fields,
+    Leaf,
+    Reading,
+    Rule,
+    leaf_ends,
+    leaf_words,
+)
+from sweep.schema import (
+    AGGREGATE_OVER,
+    AGGREGATES,
+    BACKENDS,
+    LATENCY_LEGS,
+    LATENCY_MODELS,
+    PROFILES,
+    QUEUE_MODELS,
+    QUEUE_MODES,
+    SAMPLERS,
+    LatencyLeg,
+    ObjectiveSection,
+    RunSection,
+    SearchSection,
+    Study,
+    TrackingSection,
+    VenueSection,
+    WorldSection,
+)
+from sweep.space import ChoiceSpace, Scalar, Space, space_to_json
+from sweep.template import to_template
+
+NAME_PATTERN: Final = r"(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
+NAME_ALLOWED: Final = "a name of up to 100 letters, digits, '-', '_' and single '.'"
+TAIFEX_TAX_RATE: Final = 0.00002  # futures transaction tax, each side, of the contract value
+TAIFEX_VISIBLE_LEVELS: Final = 5
+US_MAX: Final = 1e9  # latencies up to 1,000 seconds
+AMOUNT_MAX: Final = 1e9
+WORKERS_MAX: Final = 1024
+
+
+def decode_study(root: Node, *, text: str, folder: Path) -> Study:
+    """Check a parsed document and return the typed study.
+
+    Args:
+        root: The document with overrides applied.
+        text: The same as YAML text, kept in the study.
+        folder: What relative data paths are relative to.
+
+    Raises:
+        StudyError: The document breaks a rule; every problem found is listed.
+    """
+    reading = Reading()
+    fields = Fields(root, reading, planned=("scenarios", "confirm", "calibrate", "constraints"))
+    name = fields.text("study", NAME_PATTERN, NAME_ALLOWED)
+    seed = fields.integer("seed", low=0, high=(1 << 63) - 1, default=0)
+    data = decode_data(fields.section("data", planned=("split",), required=True), folder)
+    venue = _venue(fields.section("venue"))
+    strategy = decode_strategy(fields.section("strategy", planned=("mode",), required=True))
+    world = _world(fields.section("world", planned=("fees",)))
+    objective = _objective(fields.section("objective", planned=("constraints",), required=True))
+    planned = ("pruner", "confirm_top", "scenario")
+    search = _search(fields.section("search", planned=planned, required=True), reading.spaces)
+    run = _run(fields.section("run"))
+    tracking = _tracking(fields.section("tracking"), name)
+    fields.close()
+    reading.problems.raise_any()
+    shaping = {
+        "study": name,
+        "seed": seed,
+        "data": {
+            "reader": data.source.reader,
+            "instrument": data.source.instrument,
+            "options": data.source.options,
+            "slices": data.slices,
+        },
+        "venue": to_template(venue),
+        "strategy": to_template(strategy),
+        "world": to_template(world),
+        "objective": to_template(objective),
+        "search": {"sampler": search.sampler, "options": search.options},
+        "space": {path: space_to_json(space) for path, space in reading.spaces.items()},
+    }
+    return Study(
+        name=name,
+        seed=seed,
+        data=data,
+        venue=venue,
+        strategy=strategy,
+        world=world,
+        objective=objective,
+        search=search,
+        run=run,
+        tracking=tracking,
+        space=dict(reading.spaces),
+        text=text,
+        fingerprint=_fingerprint(shaping),
+    )
+
+
+def _fingerprint(document: dict[str, Any]) -> str:
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _venue(fields: Fields) -> VenueSection:
+    profile = fields.option("profile", PROFILES, default="generic")
+    is_taifex = profile == "taifex"
+    amount = Rule(kind="int", low=0, high=AMOUNT_MAX, unit="minor units of money")
+    rate = Rule(kind="float", low=0.0, high=1.0, unit="share of the traded value")
+    maker = Rule(kind="float", low=-1.0, high=1.0, unit="share of the traded value")
+    # Commissions of futures are negotiated: there is no honest default for them.
+    commission = fields.leaf("commission_per_lot", amount, None if is_taifex else 0)
+    tick_value = _optional_int(fields, "tick_value", low=1, high=int(AMOUNT_MAX))
+    levels = _optional_int(fields, "visible_levels", low=0, high=1000)
+    venue = VenueSection(
+        profile=profile,
+        commission_per_lot=commission,
+        tick_value=tick_value,
+        tax_rate=fields.leaf("tax_rate", rate, TAIFEX_TAX_RATE if is_taifex else 0.0),
+        maker_rate=fields.leaf("maker_rate", maker, 0.0),
+        taker_rate=fields.leaf("taker_rate", rate, 0.0),
+        fee_minimum=fields.leaf("fee_minimum", amount, 0),
+        grain=fields.option("grain", ("lot", "fill"), default="lot"),
+        visible_levels=TAIFEX_VISIBLE_LEVELS if levels is None and is_taifex else levels,
+        order_lots_max=_optional_int(fields, "order_lots_max", low=1, high=int(AMOUNT_MAX)),
+    )
+    fields.close()
+    return venue
+
+
+def _optional_int(fields: Fields, key: str, *, low: int, high: int) -> int | None:
+    fields.allow(key)
+    return fields.integer(key, low=low, high=high) if fields.has(key) else None
+
+
+def _world(fields: Fields) -> WorldSection:
+    duration = Rule(kind="float", low=0.0, high=US_MAX, unit="microseconds")
+    probability = Rule(kind="float", low=0.0, high=1.0)
+    latency = fields.section("latency")
+    legs = {leg: _leg(latency.section(leg, planned=("profile",))) for leg in LATENCY_LEGS}
+    gap = latency.leaf("gap_us", duration, 0.0)
+    loss = latency.leaf("loss_probability", probability, 0.0)
+    loss_timeout = latency.leaf("loss_timeout_us", duration, 1e6)
+    latency.close()
+    queue, power, mode = _queue(fields)
+    impact = fields.section("impact", planned=("own",))
+    half_life = Rule(kind="float", low=0.0, high=1e9, unit="milliseconds")
+    impact.allow("half_life_ms")
+    refill = impact.leaf("half_life_ms", half_life) if impact.has("half_life_ms") else None
+    impact.close()
+    world = WorldSection(
+        latency=legs,
+        gap_us=gap,
+        loss_probability=loss,
+        loss_timeout_us=loss_timeout,
+        queue=queue,
+        queue_power=power,
+        queue_mode=mode,
+        replications=fields.integer("replications", low=1, high=10_000, default=1),
+        impact_half_life_ms=refill,
+        amend_below_filled=fields.option(
+            "amend_below_filled", ("reject", "cancel"), default="reject"
+        ),
+    )
+    fields.close()
+    return world
+
+
+def _leg(fields: Fields) -> LatencyLeg:
+    duration = Rule(kind="float", low=0.0, high=US_MAX, unit="microseconds")
+    model = fields.leaf("model", Rule(kind="text", options=LATENCY_MODELS), "constant")
+    words = leaf_words(model)
+    problems = fields.reading.problems
+    before = len(problems.found)
+    # A leg that says nothing has no latency; one that names a model says how much.
+    mean = fields.leaf("mean_us", duration, None if fields.has("model") else 0.0)
+    is_gamma = "gamma" in words
+    cv = fields.leaf(
+        "cv",
+        Rule(kind="float", low=0.0, high=20.0, is_open=True, unit="standard deviation / mean"),
+        None if is_gamma else 1.0,
+    )
+    floor = fields.leaf("floor_us", duration, 0.0)
+    for key in ("cv", "floor_us"):
+        node = fields.node(key)
+        if node is not None and not is_gamma and set(words) <= set(LATENCY_MODELS):
+            message = f"The model {' or '.join(words)} has no {key!r}"
+            problems.add(node, message, "Remove it, or use model: gamma", at_key=True)
+    node = fields.node("mean_us")
+    is_sound = node is not None and len(problems.found) == before
+    if is_gamma and is_sound and node and leaf_ends(mean)[0] <= leaf_ends(floor)[1]:
+        message = f"The mean ({leaf_ends(mean)[0]:g}) must stay above floor_us"
+        problems.add(node, f"{message} ({leaf_ends(floor)[1]:g})", "The floor is part of the mean")
+    fields.close()
+    return LatencyLeg(model=model, mean_us=mean, cv=cv, floor_us=floor)
+
+
+def _queue(fields: Fields) -> tuple[Leaf, Leaf, str]:
+    node = fields.node("queue")
+    if node is None:
+        return "uniform", 2.0, "expected"
+    reading = fields.reading
+    rule = Rule(kind="text", options=QUEUE_MODELS)
+    if not isinstance(node.value, dict) or "choice" in node.value or "scenario" in node.value:
+        return reading.leaf(node, rule), 2.0, "expected"
+    if len(node.value) != 1:
+        hint = "For example back, {power: {n: 2}} or {uniform: {mode: sampled}}"
+        message = f"Expected one queue model, found {node.describe()}"
+        reading.problems.add(node, message, hint)
+        return "uniform", 2.0, "expected"
+    model, options_node = next(iter(node.value.items()))
+    if model not in QUEUE_MODELS:
+        planned = model in ("log", "odds", "odds_size", "l3")
+        message = f"The queue model {model!r} is {NOT_BUILT}" if planned else ""
+        message = message or f"Unknown queue model {model!r}"
+        hint = did_you_mean(model, QUEUE_MODELS)
+        reading.problems.add(options_node, message, hint, at_key=True)
+        return "uniform", 2.0, "expected"
+    options = Fields(options_node, reading)
+    power: Leaf = 2.0
+    if model == "power":
+        power = options.leaf("n", Rule(kind="float", low=0.0, high=20.0, is_open=True))
+    mode = options.option("mode", QUEUE_MODES, default="expected")
+    options.close()
+    return model, power, mode
+
+
+def _objective(fields: Fields) -> ObjectiveSection:
+    problems = fields.reading.problems
+    directions = ("maximize", "minimize")
+    given = [key for key in directions if fields.has(key)]
+    for key in directions:
+        fields.allow(key)
+    if len(given) != 1:
+        found = "both" if given else "neither"
+        message = f"Expected one of maximize and minimize, found {found}"
+        problems.add(fields.node_self, message, "For example maximize: net_pnl")
+    direction = given[0] if given else "maximize"
+    metric = fields.option(direction, tuple(METRICS)) if given else "net_pnl"
+    aggregate = fields.section("aggregate")
+    over: str | None = None
+    by, q = "mean", 0.25
+    if fields.has("aggregate"):
+        node = aggregate.node("over")
+        if node is not None and node.value in ("scenario", "day"):
+            problems.add(node, f"Aggregation over {node.value} is {NOT_BUILT}")
+        else:
+            over = aggregate.option("over", AGGREGATE_OVER)
+        by = aggregate.option("by", AGGREGATES, default="mean")
+        share = Rule(kind="float", low=0.0, high=1.0, is_open=True)
+        if by == "cvar":
+            q = float(aggregate.scalar("q", share))
+        aggregate.close()
+    fields.close()
+    return ObjectiveSection(
+        direction=cast(Direction, direction), metric=metric, over=over, by=by, q=q
+    )
+
+
+_SAMPLER_OPTIONS: Final[dict[str, dict[str, Rule]]] = {
+    "tpe": {"startup_trials": Rule(kind="int", low=1, high=1_000_000)},
+    "random": {},
+    "nsga2": {"population_size": Rule(kind="int", low=2, high=100_000)},
+    "cmaes": {"population_size": Rule(kind="int", low=3, high=100_000)},
+    "qmc": {},
+}
+
+
+def _search(fields: Fields, spaces: dict[str, Space]) -> SearchSection:
+    problems = fields.reading.problems
+    node = fields.node("sampler")
+    if node is not None and node.value in ("gp", "nsga3"):
+        problems.add(node, f"The sampler {node.value!r} is {NOT_BUILT}", "Use tpe")
+        sampler = "tpe"
+    else:
+        sampler = fields.option("sampler", SAMPLERS, default="tpe")
+    trials = fields.integer("trials", low=1, high=1_000_000)
+    options: dict[str, Scalar] = {}
+    for key, rule in _SAMPLER_OPTIONS.get(sampler, {}).items():
+        if fields.has(key):
+            options[key] = fields.scalar(key, rule)
+        fields.allow(key)
+    place = node or fields.node_self
+    if sampler == "cmaes":
+        words = [path for path, space in spaces.items() if isinstance(space, ChoiceSpace)]
+        if words:
+            problems.add(place, f"The sampler cmaes takes numbers only, not {words[0]}", "Use tpe")
+        if importlib.util.find_spec("cmaes") is None:
+            hint = "pip install cmaes, or use tpe"
+            problems.add(place, "The sampler cmaes needs the package cmaes", hint)
+    if sampler == "qmc" and importlib.util.find_spec("scipy") is None:
+        problems.add(place, "The sampler qmc needs the package scipy", "Use random")
+    if not spaces and trials > 1:
+        hint = "Give a leaf a search space, for example {int: [1, 8]}, or set trials: 1"
+        problems.add(fields.node_self, f"{trials} trials, but nothing to search", hint)
+    fields.close()
+    return SearchSection(sampler=sampler, options=options, trials=trials)
+
+
+def _run(fields: Fields) -> RunSection:
+    backend = fields.option("backend", BACKENDS, default="processes")
+    node = fields.node("workers")
+    if node is not None and node.value != "auto":
+        workers = fields.integer("workers", low=1, high=WORKERS_MAX)
+    else:
+        workers = 0  # the cores of this machine, or of the cluster
+    address_pattern = r"local|auto|[A-Za-z0-9_.\[\]:/-]{1,200}"
+    address = fields.text("address", address_pattern, "local or host:port", default="local")
+    positive = Rule(kind="float", low=0.0, high=1e7, is_open=True, unit="seconds")
+    has_timeout = fields.has("timeout_s")
+    timeout = float(fields.scalar("timeout_s", positive)) if has_timeout else None
+    fields.allow("timeout_s")
+    section = RunSection(
+        backend=cast(Backend, backend),
+        workers=workers,
+        address=address,
+        attempts_max=fields.integer("attempts_max", low=1, high=100, default=3),
+        timeout_s=timeout,
+        failures_max=fields.integer("failures_max", low=0, high=1_000_000, default=10),
+    )
+    problems = fields.reading.problems
+    if backend == "inline" and workers > 1:
+        problems.add(node or fields.node_self, "The backend inline has one worker")
+    if backend == "ray" and address != "local" and workers == 0:
+        hint = "Give the number of workers, for example workers: 32"
+        problems.add(fields.node_self, "The size of another cluster is not known here", hint)
+    if backend != "ray" and address != "local":
+        problems.add(fields.node_self, f"The backend {backend} runs here: it has no address")
+    fields.close()
+    return section
+
+
+def _tracking(fields: Fields, study: str) -> TrackingSection:
+    uri = fields.text(
+        "uri",
+        r"embedded|none|https?://[A-Za-z0-9_.:\[\]/~-]+",
+        "embedded, none or an http(s) URL without user and password",
+        default="embedded",
+    )
+    experiment = fields.text("experiment", NAME_PATTERN, NAME_ALLOWED, default=study)
+    fields.close()
+    return TrackingSection(uri=uri, experiment=experiment)

@@ -1,0 +1,114 @@
+"""The data section: reader, files and options of a source, checked before anything is opened."""
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from sweep.declared import declared_rules, is_required
+from sweep.document import Node
+from sweep.readers import OPTIONS
+from sweep.reading import NOT_BUILT, Fields
+from sweep.schema import DataSection
+from sweep.source import SourceConfig
+from sweep.space import Scalar
+
+SYNTHETIC: Final = "synthetic"
+PATHS_MAX: Final = 10_000
+_VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+
+def decode_data(fields: Fields, folder: Path) -> DataSection:
+    """Return the data section; relative paths are relative to `folder`."""
+    source = _source(fields.section("source", required=True), folder)
+    slices = "session"
+    node = fields.node("slices")
+    if node is not None and (node.value == "day" or isinstance(node.value, dict)):
+        message = f"Slices by day or minutes are {NOT_BUILT}"
+        fields.reading.problems.add(node, message, "Use session or all")
+    elif node is not None:
+        slices = fields.option("slices", ("session", "all"))
+    fields.close()
+    assert slices in ("session", "all", ""), slices
+    return DataSection(source=source, slices="all" if slices == "all" else "session")
+
+
+def _source(fields: Fields, folder: Path) -> SourceConfig:
+    reader = fields.option("reader", tuple(OPTIONS))
+    pattern = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
+    instrument = fields.text("instrument", pattern, "a name of up to 64 letters and digits")
+    is_synthetic = reader == SYNTHETIC
+    options: dict[str, Scalar] = {}
+    paths: tuple[Path, ...] = ()
+    if reader in OPTIONS:
+        key = "generate" if is_synthetic else "options"
+        options = _options(fields.section(key), OPTIONS[reader])
+    if not is_synthetic:
+        node = fields.node("paths", required=bool(reader))
+        paths = _paths(node, fields, folder) if node is not None else ()
+    fields.close()
+    return SourceConfig(reader=reader, instrument=instrument, paths=paths, options=options)
+
+
+def _options(fields: Fields, declaration: type) -> dict[str, Scalar]:
+    values: dict[str, Scalar] = {}
+    for name, declared in declared_rules(declaration).items():
+        fields.allow(name)
+        if fields.has(name) or is_required(declaration, name):
+            values[name] = fields.scalar(name, declared.rule)
+    fields.close()
+    return values
+
+
+def _paths(node: Node, fields: Fields, folder: Path) -> tuple[Path, ...]:
+    problems = fields.reading.problems
+    items = node.value if isinstance(node.value, tuple) else (node,)
+    if not items:
+        problems.add(node, "Expected at least one path, found an empty list")
+    found: dict[Path, None] = {}
+    for item in items:
+        if not isinstance(item.value, str) or not item.value:
+            problems.add(item, f"Expected a path, found {item.describe()}")
+            continue
+        text = _expand(item, item.value, fields, os.environ)
+        if text is None:
+            continue
+        matches = _matches(text, folder)
+        if not matches:
+            is_folder = (folder / text).is_dir()
+            message = f"Expected a file, found a folder: {text}" if is_folder else ""
+            hint = f"Add a pattern for its files: {text.rstrip('/')}/*.parquet"
+            if not is_folder:
+                hint = f"Paths are relative to {folder}; ${{NAME}} takes an environment variable"
+            problems.add(item, message or f"No such file: {text}", hint)
+        for path in matches:
+            if path in found:
+                problems.add(item, f"The file {path} is named twice")
+            found[path] = None
+    if len(found) > PATHS_MAX:
+        problems.add(node, f"At most {PATHS_MAX} files, found {len(found)}")
+    return tuple(found)
+
+
+def _expand(node: Node, text: str, fields: Fields, environment: Mapping[str, str]) -> str | None:
+    problems = fields.reading.problems
+    missing = [name for name in _VARIABLE.findall(text) if not environment.get(name)]
+    if missing:
+        hint = f"Set it before the start: export {missing[0]}=/path/to/data"
+        problems.add(node, f"The environment variable {missing[0]} is not set", hint)
+        return None
+    if "$" in _VARIABLE.sub("", text):
+        problems.add(node, f"A '$' without braces in {text!r}", "Write ${NAME}")
+        return None
+    return _VARIABLE.sub(lambda match: environment[match.group(1)], text)
+
+
+def _matches(text: str, folder: Path) -> list[Path]:
+    path = folder / Path(text).expanduser()
+    if path.is_file():
+        return [path.resolve()]
+    if not any(mark in path.name for mark in "*?["):
+        return []
+    # A pattern in the last part only: a tree walk over a whole disk would be a surprise.
+    return sorted(match.resolve() for match in path.parent.glob(path.name) if match.is_file())

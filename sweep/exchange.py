@@ -1,0 +1,79 @@
+"""From the words of a study to the description of an exchange that the compiled core takes."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from sweep.schema import LATENCY_LEGS
+
+NS_PER_US = 1_000
+NS_PER_MS = 1_000_000
+E9 = 1_000_000_000
+
+
+def exchange_spec(
+    instrument: Mapping[str, Any],
+    venue: Mapping[str, Any],
+    world: Mapping[str, Any],
+    *,
+    seed: int,
+    replication: int,
+) -> str:
+    """Return the JSON description of one cell's exchange (docs/interfaces.md).
+
+    Args:
+        instrument: As stored in the tape; the venue's own words win.
+        venue: Resolved venue section.
+        world: Resolved world section.
+        seed: Of the study. No trial number enters: all trials meet the same weather.
+        replication: Which random world.
+    """
+    product = dict(instrument)
+    for key, name in (
+        ("tick_value", "tick_value_minor"),
+        ("visible_levels", "visible_levels"),
+        ("order_lots_max", "max_order_lots"),
+    ):
+        if venue[key] is not None:
+            product[name] = venue[key]
+    half_life = world["impact_half_life_ms"]
+    latency: dict[str, Any] = {leg: _leg(world["latency"][leg]) for leg in LATENCY_LEGS}
+    latency["gap_ns"] = _ns(world["gap_us"])
+    latency["loss_probability"] = world["loss_probability"]
+    latency["loss_timeout_ns"] = _ns(world["loss_timeout_us"])
+    spec = {
+        "instrument": product,
+        "fees": {
+            "commission_per_lot_minor": venue["commission_per_lot"],
+            "maker_rate_e9": round(venue["maker_rate"] * E9),
+            "taker_rate_e9": round(venue["taker_rate"] * E9),
+            "minimum_minor": venue["fee_minimum"],
+            "tax_rate_e9": round(venue["tax_rate"] * E9),
+            "grain": venue["grain"],
+        },
+        "latency": latency,
+        "queue": _queue(world),
+        "rules": {"amend_below_filled": world["amend_below_filled"]},
+        "impact": {"half_life_ns": None if half_life is None else round(half_life * NS_PER_MS)},
+        "seed": seed,
+        "replication": replication,
+    }
+    return json.dumps(spec, allow_nan=False)
+
+
+def _ns(us: float) -> int:
+    return round(us * NS_PER_US)
+
+
+def _leg(leg: Mapping[str, Any]) -> dict[str, Any]:
+    spec = {"model": leg["model"], "mean_ns": _ns(leg["mean_us"])}
+    if leg["model"] != "constant":
+        spec |= {"cv": leg["cv"], "floor_ns": _ns(leg["floor_us"])}
+    return spec
+
+
+def _queue(world: Mapping[str, Any]) -> dict[str, Any]:
+    spec = {"model": world["queue"], "mode": world["queue_mode"]}
+    if world["queue"] == "power":
+        spec["n"] = world["queue_power"]
+    return spec

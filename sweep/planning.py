@@ -1,0 +1,218 @@
+"""From a typed study to a job: tapes, cells, and the plan that the study's folder keeps."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import rustsim
+from sweep.cells import Cell, cells_from_json, cells_to_json, plan_cells
+from sweep.data import TapeInfo, ensure_tapes
+from sweep.decode_strategy import strategy_source_hash
+from sweep.errors import InputError, ResourceError, StudyLockedError
+from sweep.job import RunnerSpec, SweepJob
+from sweep.schema import Study
+from sweep.space import ChoiceSpace, FloatSpace, IntSpace, Scalar, Space
+from sweep.template import constants, to_template
+
+PLAN_NAME: Final = "plan.json"
+STUDY_NAME: Final = "study.yaml"
+TAPES_FOLDER: Final = ".tapes"
+PLAN_FORMAT: Final = 1
+RUNNER_TARGET: Final = "sweep.trial:CellRunner"
+
+# What the optimiser calls the options of its samplers.
+_SAMPLER_NAMES: Final[dict[tuple[str, str], str]] = {
+    ("tpe", "startup_trials"): "n_startup_trials",
+    ("nsga2", "population_size"): "population_size",
+    ("cmaes", "population_size"): "popsize",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyPlan:
+    """A job, and the hashes of everything that shapes its results, by name."""
+
+    job: SweepJob
+    parts: dict[str, Any]
+
+    @property
+    def cells(self) -> tuple[Cell, ...]:
+        """The cells that every trial replays."""
+        return cells_from_json(self.job.runner.payload["cells"])
+
+
+def make_plan(
+    study: Study, runs_dir: Path, progress: Callable[[str], None] | None = None
+) -> StudyPlan:
+    """Return the plan of a study; builds the tapes that are missing.
+
+    Args:
+        study: A checked study.
+        runs_dir: Where studies live; the job's folder is below it and is not made here.
+        progress: Hears what the building of tapes does.
+
+    Raises:
+        DataError: The data is refused.
+        StudyLockedError: The folder holds a study of this name that was started otherwise.
+    """
+    cache = runs_dir.resolve() / TAPES_FOLDER
+    tapes = ensure_tapes(study.data.source, cache, progress)
+    cells = plan_cells(
+        tapes,
+        slices=study.data.slices,
+        replications=study.world.replications,
+        seed=study.seed,
+    )
+    sections = {
+        "strategy": to_template(study.strategy),
+        "venue": to_template(study.venue),
+        "world": to_template(study.world),
+    }
+    fixed: dict[str, Scalar] = {}
+    for key, section in sections.items():
+        fixed |= constants(section, key)
+    payload = {
+        "seed": study.seed,
+        **sections,
+        "objective": to_template(study.objective),
+        "tapes": [_tape_to_json(tape) for tape in tapes],
+        "cells": cells_to_json(cells),
+    }
+    folder = runs_dir.resolve() / study.name
+    parts = _parts(study, tapes)
+    _check_parts(folder, parts)
+    job = SweepJob(
+        name=study.name,
+        folder=folder,
+        seed=study.seed,
+        trials=study.search.trials,
+        space=study.space,
+        sampler=study.search.sampler,
+        sampler_options={
+            _SAMPLER_NAMES[study.search.sampler, key]: value
+            for key, value in study.search.options.items()
+        },
+        direction=study.objective.direction,
+        metric=study.objective.metric,
+        runner=RunnerSpec(target=RUNNER_TARGET, payload=payload),
+        backend=study.run.backend,
+        workers=1 if study.run.backend == "inline" else study.run.workers or os.cpu_count() or 1,
+        address=study.run.address,
+        tracking_uri=study.tracking.uri,
+        experiment=study.tracking.experiment,
+        attempts_max=study.run.attempts_max,
+        trial_timeout_s=study.run.timeout_s,
+        failures_max=study.run.failures_max,
+        constants=fixed,
+        study_text=study.text,
+        fingerprint=_combine(parts),
+    )
+    return StudyPlan(job=job, parts=parts)
+
+
+def _tape_to_json(tape: TapeInfo) -> dict[str, Any]:
+    return {
+        "path": str(tape.path),
+        "content_hash": tape.content_hash,
+        "rows": tape.row_count,
+        "instrument": dict(tape.instrument),
+    }
+
+
+def _parts(study: Study, tapes: Sequence[TapeInfo]) -> dict[str, Any]:
+    return {
+        "study file": study.fingerprint,
+        "data": [tape.content_hash for tape in tapes],
+        "strategy code": strategy_source_hash(study.strategy.reference),
+        "exchange": rustsim.__version__,
+    }
+
+
+def _combine(parts: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _check_parts(folder: Path, parts: Mapping[str, Any]) -> None:
+    """Refuse to mix results of different inputs, and say which input is different."""
+    if not (folder / PLAN_NAME).exists():
+        return
+    before = read_plan(folder)["parts"]
+    changed = [name for name, value in parts.items() if before.get(name) != value]
+    if changed:
+        message = f"{folder}: this study was started with another {' and '.join(changed)}"
+        hint = "give it a new name (--set study=NAME), or remove the folder to start over"
+        raise StudyLockedError(f"{message}; {hint}")
+
+
+def write_plan(plan: StudyPlan) -> None:
+    """Write plan and study file into the study's folder, each in one step.
+
+    Raises:
+        ResourceError: The folder cannot be written.
+    """
+    job = plan.job
+    document = {
+        "format": PLAN_FORMAT,
+        "study": job.name,
+        "fingerprint": job.fingerprint,
+        "parts": plan.parts,
+        "direction": job.direction,
+        "metric": job.metric,
+        "trials": job.trials,
+        "experiment": job.experiment,
+        "tracking_uri": job.tracking_uri,
+        "runner": {"target": job.runner.target, "payload": job.runner.payload},
+    }
+    _replace_file(job.folder / PLAN_NAME, json.dumps(document, indent=1, allow_nan=False) + "\n")
+    _replace_file(job.folder / STUDY_NAME, job.study_text)
+
+
+def _replace_file(path: Path, text: str) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise ResourceError(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
+def read_plan(folder: Path) -> dict[str, Any]:
+    """Return the plan of a started study.
+
+    Raises:
+        InputError: There is none, or it is of another version.
+    """
+    path = folder / PLAN_NAME
+    try:
+        plan: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such plan; launch the study first") from error
+    except (ValueError, OSError) as error:
+        raise InputError(f"{path}: cannot be read: {error}") from error
+    if not isinstance(plan, dict) or plan.get("format") != PLAN_FORMAT:
+        raise InputError(f"{path}: not a plan of this version ({PLAN_FORMAT})")
+    return plan
+
+
+def middle_params(space: Mapping[str, Space]) -> dict[str, Scalar]:
+    """Return one parameter set from the middle of the space, for estimates of cost."""
+    middle: dict[str, Scalar] = {}
+    for path, item in space.items():
+        match item:
+            case IntSpace():
+                middle[path] = item.low + (item.high - item.low) // item.step // 2 * item.step
+            case FloatSpace():
+                mean = (item.low + item.high) / 2
+                middle[path] = (item.low * item.high) ** 0.5 if item.log else mean
+            case ChoiceSpace():
+                middle[path] = item.options[0]
+    return middle

@@ -1,0 +1,66 @@
+"""Fills and equity of one trial as columns, and as Parquet files."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+QUEUE_SCALE = 1 << 20  # fixed point of the queue position
+
+
+@dataclass(slots=True)
+class ReplayTables:
+    """Columns over all cells of a trial, each row with its slice and replication."""
+
+    fills: dict[str, list[Any]] = field(default_factory=dict)
+    equity: dict[str, list[Any]] = field(default_factory=dict)
+
+    def add(
+        self,
+        name: str,
+        replication: int,
+        fills: Mapping[str, Sequence[int]],
+        equity: Sequence[tuple[int, int]],
+    ) -> None:
+        """Append one cell.
+
+        Args:
+            name: Of the slice.
+            replication: Of the cell.
+            fills: Columns as `ReplayResult.fills` gives them.
+            equity: (exchange time in ns, equity in half minor units).
+        """
+        rows = len(fills["exch_ns"])
+        columns: dict[str, Sequence[Any]] = {"slice": [name] * rows}
+        columns["replication"] = [replication] * rows
+        columns |= dict(fills)
+        queue = columns.pop("queue_ahead_lots_x2p20")
+        columns["queue_ahead_lots"] = [ahead / QUEUE_SCALE for ahead in queue]
+        _extend(self.fills, columns)
+        points = len(equity)
+        _extend(
+            self.equity,
+            {
+                "slice": [name] * points,
+                "replication": [replication] * points,
+                "exch_ns": [time_ns for time_ns, _ in equity],
+                "equity_minor": [half / 2.0 for _, half in equity],
+            },
+        )
+
+
+def _extend(table: dict[str, list[Any]], columns: Mapping[str, Sequence[Any]]) -> None:
+    assert not table or list(table) == list(columns), "cells with different columns"
+    for name, values in columns.items():
+        table.setdefault(name, []).extend(values)
+
+
+def write_tables(tables: ReplayTables, folder: Path) -> dict[str, Path]:
+    """Write both tables as Parquet and return their paths."""
+    import polars
+
+    paths = {"fills": folder / "fills.parquet", "equity": folder / "equity.parquet"}
+    texts = {"slice": polars.String}
+    polars.DataFrame(tables.fills, schema_overrides=texts).write_parquet(paths["fills"])
+    polars.DataFrame(tables.equity, schema_overrides=texts).write_parquet(paths["equity"])
+    return paths

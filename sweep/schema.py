@@ -1,0 +1,180 @@
+"""The typed study: what a checked study file says, in frozen values.
+
+A `Leaf` is a fixed value or a search space. Spaces are listed once more in `Study.space` by their
+key path; `sweep.template` replaces them by a trial's parameters.
+"""
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from sweep.job import Backend, Direction
+from sweep.reading import Leaf
+from sweep.source import SourceConfig
+from sweep.space import Scalar, Space
+
+LATENCY_LEGS: Final = ("place", "cancel", "amend", "report", "feed")
+LATENCY_MODELS: Final = ("constant", "gamma")
+QUEUE_MODELS: Final = ("back", "front", "uniform", "power")
+QUEUE_MODES: Final = ("expected", "sampled")
+WAKES: Final = ("best", "touch", "every", "own")
+SAMPLERS: Final = ("tpe", "random", "nsga2", "cmaes", "qmc")
+BACKENDS: Final = ("inline", "processes", "ray")
+PROFILES: Final = ("generic", "taifex")
+AGGREGATES: Final = ("mean", "sum", "min", "max", "cvar")
+AGGREGATE_OVER: Final = ("slice", "replication", "cell")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataSection:
+    """Which ticks are replayed; `session` makes a slice of each session, `all` one per tape."""
+
+    source: SourceConfig
+    slices: Literal["session", "all"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VenueSection:
+    """What trading costs and what the venue allows; amounts in minor units of the currency.
+
+    Attributes:
+        commission_per_lot: Per lot and side.
+        tick_value: Money of one tick and lot; None takes the instrument's own.
+        tax_rate: Share of the traded value, each side, rounded per `grain`.
+        maker_rate: Share of the traded value charged to resting orders; negative is a rebate.
+        taker_rate: The same for orders that take.
+        fee_minimum: Least commission per `grain`.
+        grain: `lot` rounds half up per lot, `fill` per fill.
+        visible_levels: Levels a recording shows per side, 0 for all; None takes the instrument's.
+        order_lots_max: Largest order, None for no bound.
+    """
+
+    profile: str
+    commission_per_lot: Leaf
+    tick_value: int | None
+    tax_rate: Leaf
+    maker_rate: Leaf
+    taker_rate: Leaf
+    fee_minimum: Leaf
+    grain: str
+    visible_levels: int | None
+    order_lots_max: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StrategySection:
+    """Which strategy decides: `module:Class`, when it is woken, all its parameters by name."""
+
+    reference: str
+    wake: str
+    params: dict[str, Leaf]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LatencyLeg:
+    """Latency of one kind of message: `floor + X` with mean `mean_us`; `cv` = sd / mean of X."""
+
+    model: Leaf
+    mean_us: Leaf
+    cv: Leaf
+    floor_us: Leaf
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorldSection:
+    """What the strategy cannot choose: latencies, the queue, the number of random worlds.
+
+    Attributes:
+        latency: One leg per kind of message, keys of `LATENCY_LEGS`.
+        gap_us: Least time between two messages of one order session at the exchange.
+        loss_probability: Share of requests that never reach the exchange.
+        loss_timeout_us: When a lost request is reported as rejected.
+        queue: Queue model: who cancels, those ahead of us or behind.
+        queue_power: Exponent of the `power` model.
+        queue_mode: `expected` moves the queue by the mean, `sampled` draws.
+        replications: Independent random worlds per slice.
+        impact_half_life_ms: Refill of liquidity we took; None means never.
+        amend_below_filled: What an amendment below the filled quantity does: reject or cancel.
+    """
+
+    latency: dict[str, LatencyLeg]
+    gap_us: Leaf
+    loss_probability: Leaf
+    loss_timeout_us: Leaf
+    queue: Leaf
+    queue_power: Leaf
+    queue_mode: str
+    replications: int
+    impact_half_life_ms: Leaf | None
+    amend_below_filled: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectiveSection:
+    """The figure to optimise.
+
+    Attributes:
+        metric: A key of `sweep.objective.METRICS`.
+        over: Groups whose values are combined: slice, replication or cell; None pools all cells.
+        by: How the groups' values are combined; `cvar` averages the worst share `q`.
+    """
+
+    direction: Direction
+    metric: str
+    over: str | None
+    by: str
+    q: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchSection:
+    """How parameters are proposed, and how many trials shall be final."""
+
+    sampler: str
+    options: dict[str, Scalar]
+    trials: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSection:
+    """Where trials run; nothing here changes a result."""
+
+    backend: Backend
+    workers: int
+    address: str
+    attempts_max: int
+    timeout_s: float | None
+    failures_max: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrackingSection:
+    """Where runs are shown: `embedded`, `none` or an http(s) URL."""
+
+    uri: str
+    experiment: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Study:
+    """A checked study.
+
+    Attributes:
+        space: Search spaces by dotted key path, in the order of the file.
+        text: The effective study file: overrides applied, defaults not filled in.
+        fingerprint: Hash of what shapes results, defaults included; not of trials, run, tracking
+            and not of the data itself, which `sweep.cells` adds.
+    """
+
+    name: str
+    seed: int
+    data: DataSection
+    venue: VenueSection
+    strategy: StrategySection
+    world: WorldSection
+    objective: ObjectiveSection
+    search: SearchSection
+    run: RunSection
+    tracking: TrackingSection
+    space: dict[str, Space]
+    text: str
+    fingerprint: str

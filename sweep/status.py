@@ -1,0 +1,104 @@
+"""State of a study as its result log tells it: counts, best trial, ranking."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from sweep.errors import InputError
+from sweep.results import LOG_NAME, LogIndex, TrialEntry, read_index, read_record
+
+
+def find_study(runs_dir: Path, name: str | None) -> Path:
+    """Return the folder of a study.
+
+    Args:
+        runs_dir: Where studies live.
+        name: Name of the study; None takes the only one there is.
+
+    Raises:
+        InputError: There is no such study, or no only one.
+    """
+    known = sorted(path.parent.name for path in runs_dir.glob("*/plan.json"))
+    if name is None and len(known) == 1:
+        return runs_dir.resolve() / known[0]
+    shown = ", ".join(known) or "none; start one with: python -m sweep launch STUDY.yaml"
+    if name is None:
+        raise InputError(f"{runs_dir}: say which study; there are: {shown}")
+    if name not in known:
+        raise InputError(f"{runs_dir}: no study {name!r}; there are: {shown}")
+    return runs_dir.resolve() / name
+
+
+def open_index(folder: Path) -> LogIndex:
+    """Return the index of a study's result log."""
+    return read_index(folder / LOG_NAME)
+
+
+def ranking(index: LogIndex, direction: str) -> list[TrialEntry]:
+    """Return the complete trials, best first; equal ones in order of number."""
+    sign = -1.0 if direction == "maximize" else 1.0
+    done = [entry for entry in index.finals.values() if entry.objective is not None]
+    return sorted(done, key=lambda entry: (sign * (entry.objective or 0.0), entry.trial))
+
+
+def records(folder: Path, entries: list[TrialEntry]) -> Iterator[dict[str, Any]]:
+    """Yield the stored records of some trials."""
+    for entry in entries:
+        yield read_record(folder / LOG_NAME, entry.offset)
+
+
+def trial_record(folder: Path, trial: int) -> dict[str, Any]:
+    """Return the final record of a trial.
+
+    Raises:
+        InputError: The trial has no final record.
+    """
+    entry = open_index(folder).finals.get(trial)
+    if entry is None:
+        hint = "list what there is with: python -m sweep status"
+        raise InputError(f"{folder}: trial {trial} has no final record; {hint}")
+    return read_record(folder / LOG_NAME, entry.offset)
+
+
+def status_document(folder: Path, plan: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the same document that `launch --json` prints, from what is on disk."""
+    index = open_index(folder)
+    states = [entry.state for entry in index.finals.values()]
+    counts = {state: states.count(state) for state in ("complete", "failed")}
+    # A trial that started and is not final is running, or its driver has died.
+    counts["running"] = sum(1 for trial in index.attempts if trial not in index.finals)
+    counts["waiting"] = max(0, plan["trials"] - len(states) - counts["running"])
+    ranked = ranking(index, plan["direction"])
+    best = next(records(folder, ranked[:1]), None)
+    return {
+        "study": plan["study"],
+        "folder": str(folder),
+        "trials": counts,
+        "events": sum(entry.events for entry in index.finals.values()),
+        "wall_s": _wall_s(folder, index),
+        "best": best_document(best),
+    }
+
+
+def _wall_s(folder: Path, index: LogIndex) -> float:
+    times = [
+        (record["started_unix_ns"], record["finished_unix_ns"])
+        for record in records(folder, list(index.finals.values()))
+    ]
+    if not times:
+        return 0.0
+    return float(max(stop for _, stop in times) - min(start for start, _ in times)) / 1e9
+
+
+def best_document(record: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Return what a user wants to know of the best trial."""
+    if record is None:
+        return None
+    result = record["result"]
+    return {
+        "trial": record["trial"],
+        "params": record["params"],
+        "metrics": result["metrics"],
+        "digest": result["digest"],
+        "objective": result["objective"],
+    }

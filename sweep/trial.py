@@ -1,0 +1,192 @@
+"""Runs the cells of one trial: tapes and parameters in, metrics and digest out.
+
+Pure apart from `engine_ns`: no clock, no randomness of its own, no Ray, no MLflow. A runner maps
+its tapes once and keeps nothing from one trial to the next.
+"""
+
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import rustsim
+from strategies.adapters.rustsim import RustSimAdapter
+from sweep.cells import Cell, cells_from_json
+from sweep.decode_strategy import load_class
+from sweep.errors import DataError
+from sweep.exchange import exchange_spec
+from sweep.job import TrialSpec
+from sweep.objective import objective_value, pool
+from sweep.space import Scalar
+from sweep.template import fill
+
+SERIES_POINTS_MAX: Final = 200
+NS_PER_S: Final = 1_000_000_000
+
+
+class CellRunner:
+    """Replays trials over the cells of a plan; one per worker, for the worker's whole life.
+
+    Args:
+        payload: `{"tapes": [{"path", "content_hash", "instrument"}], "cells": [...], "seed",
+            "strategy", "venue", "world", "objective"}`, sections as templates, in plain JSON.
+
+    Raises:
+        DataError: A tape is not the one that the plan was made for.
+    """
+
+    def __init__(self, payload: Mapping[str, Any]) -> None:
+        self._cells = cells_from_json(payload["cells"])
+        self._seed: int = payload["seed"]
+        self._sections = {key: payload[key] for key in ("strategy", "venue", "world")}
+        self._objective: Mapping[str, Any] = payload["objective"]
+        self._instruments = [tape["instrument"] for tape in payload["tapes"]]
+        self._strategy = load_class(payload["strategy"]["reference"])
+        self._tapes = [_open_tape(tape) for tape in payload["tapes"]]
+
+    @property
+    def cells(self) -> tuple[Cell, ...]:
+        """The cells that every trial replays."""
+        return self._cells
+
+    def run(self, trial: TrialSpec) -> dict[str, Any]:
+        """Replay all cells with the parameters of a trial.
+
+        Returns:
+            The result document of docs/interfaces.md.
+
+        Raises:
+            ObjectiveError: The objective is not a finite number.
+            RustsimError: The replay stopped: an impossible description, an overflow.
+        """
+        done: dict[tuple[str, str, int], tuple[dict[str, Any], list[tuple[int, int]]]] = {}
+        for cell in self._cells:
+            result = self.replay(trial.params, cell)
+            done[cell.key] = (self._document(cell, result), list(result.equity))
+        # Canonical order: results do not show in which order cells were replayed.
+        ordered = sorted(self._cells, key=lambda cell: (cell.tape, cell.row_start, cell.key))
+        cells = [done[cell.key][0] for cell in ordered]
+        world = ordered[0].replication
+        equities = [done[cell.key][1] for cell in ordered if cell.replication == world]
+        return {
+            "objective": objective_value(self._objective, cells),
+            "metrics": pool(cells),
+            "ledger": _ledger_sum(cells),
+            "digest": trial_digest(cells),
+            "events": sum(cell["events"] for cell in cells),
+            "engine_ns": sum(cell["engine_ns"] for cell in cells),
+            "cells": cells,
+            "series": equity_series(equities),
+        }
+
+    def replay(
+        self,
+        params: Mapping[str, Scalar],
+        cell: Cell,
+        *,
+        row_stop: int | None = None,
+        samples: int = SERIES_POINTS_MAX,
+    ) -> rustsim.ReplayResult:
+        """Replay one cell.
+
+        Args:
+            params: Searched parameters by key path.
+            cell: One of `cells`.
+            row_stop: Stop before this row instead of the cell's end.
+            samples: Points of the equity curve.
+        """
+        sections = fill(self._sections, params)
+        adapter = RustSimAdapter(
+            spec=exchange_spec(
+                self._instruments[cell.tape],
+                sections["venue"],
+                sections["world"],
+                seed=self._seed,
+                replication=cell.replication,
+            )
+        )
+        wanted = sections["strategy"]
+        strategy = self._strategy(adapter, self._strategy.Params(**wanted["params"]))
+        stop = cell.row_stop if row_stop is None else min(row_stop, cell.row_stop)
+        return adapter.replay(
+            self._tapes[cell.tape],
+            cell.row_start,
+            stop,
+            strategy,
+            wake=wanted["wake"],
+            samples=samples,
+        )
+
+    def _document(self, cell: Cell, result: rustsim.ReplayResult) -> dict[str, Any]:
+        tape = self._tapes[cell.tape]
+        span_ns = tape.exch_ns(cell.row_stop - 1) - tape.exch_ns(cell.row_start)
+        defined = {k: float(v) for k, v in result.metrics.items() if not math.isnan(v)}
+        return {
+            "slice": cell.slice,
+            "scenario": cell.scenario,
+            "replication": cell.replication,
+            "digest": result.digest,
+            "metrics": defined,
+            "ledger": dict(result.ledger),
+            "events": result.events,
+            "engine_ns": result.engine_ns,
+            "seconds": span_ns / NS_PER_S,
+        }
+
+
+def _open_tape(tape: Mapping[str, Any]) -> rustsim.Tape:
+    opened = rustsim.Tape.open(tape["path"])
+    if opened.content_hash != tape["content_hash"]:
+        message = f"{tape['path']}: expected a tape with the hash {tape['content_hash']}"
+        raise DataError(f"{message}, found {opened.content_hash}; plan the study again")
+    return opened
+
+
+def trial_digest(cells: Sequence[Mapping[str, Any]]) -> str:
+    """Return the digest of a trial: SHA-256 over its cells' names and digests, in order."""
+    digest = hashlib.sha256()
+    for cell in cells:
+        line = f"{cell['slice']}\t{cell['scenario']}\t{cell['replication']}\t{cell['digest']}\n"
+        digest.update(line.encode())
+    return digest.hexdigest()
+
+
+def _ledger_sum(cells: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """Sum exact integers over all cells; what is a maximum in a cell is one in the trial."""
+    total: dict[str, int] = {}
+    for cell in cells:
+        for key, value in cell["ledger"].items():
+            if "max" in key:
+                total[key] = max(total.get(key, value), value)
+            else:
+                total[key] = total.get(key, 0) + value
+    return total
+
+
+def equity_series(equities: Sequence[Sequence[tuple[int, int]]]) -> list[list[float]]:
+    """Return one equity curve over several slices, each of which starts flat.
+
+    Args:
+        equities: Per slice, in order of time: (exchange time in ns, equity in half minor units).
+
+    Returns:
+        At most `SERIES_POINTS_MAX` pairs (whole seconds since the first point, minor units); the
+        seconds between slices are left out, steps grow strictly.
+    """
+    points: dict[int, float] = {}
+    seconds_before, equity_before = 0, 0
+    for equity in equities:
+        if not equity:
+            continue
+        start = equity[0][0]
+        for time_ns, equity2 in equity:
+            step = seconds_before + (time_ns - start) // NS_PER_S
+            points[step] = (equity_before + equity2) / 2.0
+        equity_before += equity[-1][1]
+        seconds_before += (equity[-1][0] - start) // NS_PER_S + 1
+    pairs = [[float(step), value] for step, value in points.items()]
+    if len(pairs) <= SERIES_POINTS_MAX:
+        return pairs
+    last = len(pairs) - 1
+    chosen = {index * last // (SERIES_POINTS_MAX - 1) for index in range(SERIES_POINTS_MAX)}
+    return [pairs[index] for index in sorted(chosen)]
