@@ -203,6 +203,7 @@ fn count_totals(counts: &Counts) -> Vec<(&'static str, i64)> {
             rejected(Reason::MarketNeedsIoc),
         ),
         ("rejected_self_match", rejected(Reason::SelfMatch)),
+        ("rejected_phase", rejected(Reason::Phase)),
         ("rejected_lost", rejected(Reason::Lost)),
         (
             "cancel_rejected_unknown_order",
