@@ -32,16 +32,23 @@ impl Ladder {
         }
     }
 
-    #[inline]
-    fn set(&mut self, slot: usize, size: i32) -> i32 {
+    /// Sets a size; returns the size before and whether the best slot is another now.
+    #[inline(always)]
+    #[allow(
+        clippy::inline_always,
+        reason = "every market row passes here; a call costs as much as the work"
+    )]
+    fn set(&mut self, slot: usize, size: i32) -> (i32, bool) {
         let before = std::mem::replace(&mut self.sizes[slot], size);
-        if (before == 0) != (size == 0) {
-            self.set_presence(slot, size != 0);
+        if (before == 0) == (size == 0) {
+            return (before, false);
         }
-        before
+        let best = self.best;
+        self.set_presence(slot, size != 0);
+        (before, self.best != best)
     }
 
-    #[inline]
+    #[inline(never)]
     fn set_presence(&mut self, slot: usize, present: bool) {
         let word = slot >> 6;
         if present {
@@ -94,6 +101,10 @@ fn slot_code(slot: usize) -> u32 {
 pub struct LimitOrderBook {
     low: TickIndex,
     high: TickIndex,
+    /// `high - low`, the last slot.
+    offset_max: u32,
+    /// A best price changed since the last [`LimitOrderBook::take_best_changed`].
+    best_changed: bool,
     sides: [Ladder; 2],
 }
 
@@ -113,23 +124,32 @@ impl LimitOrderBook {
             )));
         }
         let span = usize::try_from(span).expect("span is positive and below SPAN_MAX");
+        let offset_max = u32::try_from(span - 1).expect("span is positive and below SPAN_MAX");
         Ok(Self {
             low,
             high,
+            offset_max,
+            best_changed: false,
             sides: [Ladder::new(span), Ladder::new(span)],
         })
     }
 
-    #[inline]
+    #[inline(always)]
+    #[allow(
+        clippy::inline_always,
+        reason = "every market row passes here; a call costs as much as the work"
+    )]
     fn slot(&self, side: Side, price: TickIndex) -> Option<usize> {
-        if price < self.low || price > self.high {
+        // Unsigned, so that one comparison refuses prices on either side of the range.
+        let offset = price.wrapping_sub(self.low).cast_unsigned();
+        if offset > self.offset_max {
             return None;
         }
-        let distance = match side {
-            Side::Bid => i64::from(price) - i64::from(self.low),
-            Side::Ask => i64::from(self.high) - i64::from(price),
+        let slot = match side {
+            Side::Bid => offset,
+            Side::Ask => self.offset_max - offset,
         };
-        usize::try_from(distance).ok()
+        Some(slot as usize)
     }
 
     #[inline]
@@ -145,17 +165,34 @@ impl LimitOrderBook {
     ///
     /// # Errors
     /// `Error::Tick` if the book would have to span more than [`SPAN_MAX`] prices.
-    #[inline]
+    #[inline(always)]
+    #[allow(
+        clippy::inline_always,
+        reason = "every market row passes here; a call costs as much as the work"
+    )]
     pub fn set(&mut self, side: Side, price: TickIndex, size: i32) -> Result<i32> {
         debug_assert!(size >= 0, "level size {size} is negative");
-        match self.slot(side, price) {
-            Some(slot) => Ok(self.sides[side as usize].set(slot, size)),
-            None if size == 0 => Ok(0),
-            None => {
-                self.grow(price)?;
-                self.set(side, price, size)
-            }
+        let Some(slot) = self.slot(side, price) else {
+            return self.set_outside(side, price, size);
+        };
+        let (before, best_changed) = self.sides[side as usize].set(slot, size);
+        self.best_changed |= best_changed;
+        Ok(before)
+    }
+
+    #[cold]
+    fn set_outside(&mut self, side: Side, price: TickIndex, size: i32) -> Result<i32> {
+        if size == 0 {
+            return Ok(0);
         }
+        self.grow(price)?;
+        self.set(side, price, size)
+    }
+
+    /// Returns whether a best price changed (at least once) since this was asked last.
+    #[inline]
+    pub fn take_best_changed(&mut self) -> bool {
+        std::mem::take(&mut self.best_changed)
     }
 
     #[cold]
@@ -173,6 +210,7 @@ impl LimitOrderBook {
                 next = self.next_worse(side, level);
             }
         }
+        wider.best_changed = self.best_changed;
         *self = wider;
         Ok(())
     }
@@ -237,6 +275,7 @@ impl LimitOrderBook {
             while let Some(price) = self.best(side) {
                 if let Some(slot) = self.slot(side, price) {
                     self.sides[side as usize].set(slot, 0);
+                    self.best_changed = true;
                 }
             }
         }

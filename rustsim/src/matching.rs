@@ -128,13 +128,17 @@ impl Matching {
             self.apply_row(row, ordinal)?;
         }
         self.indicative = !self.group_has_market;
-        if self.group_has_market {
+        if resting && self.group_has_market {
             self.cross(rows[0].exch_ns);
         }
         Ok(())
     }
 
-    #[inline]
+    #[inline(always)]
+    #[allow(
+        clippy::inline_always,
+        reason = "every market row passes here; a call costs as much as the work"
+    )]
     fn apply_row(&mut self, row: &Tick, ordinal: u64) -> Result<()> {
         let side = if row.side == 0 { Side::Bid } else { Side::Ask };
         if row.flags & (FLAG_GAP | FLAG_INDICATIVE | FLAG_OUT_OF_VIEW) != 0
@@ -188,7 +192,11 @@ impl Matching {
         }
     }
 
-    #[inline]
+    #[inline(always)]
+    #[allow(
+        clippy::inline_always,
+        reason = "every market row passes here; a call costs as much as the work"
+    )]
     fn level(&mut self, row: &Tick, side: Side, ordinal: u64) -> Result<()> {
         let before = self
             .recorded
@@ -203,6 +211,7 @@ impl Matching {
         Ok(())
     }
 
+    #[inline(never)]
     fn level_own(&mut self, row: &Tick, side: Side, before: i32, ordinal: u64) {
         let after = units(Lots::from(row.qty));
         for order in self.own[side as usize].level_mut(row.price) {
@@ -265,7 +274,7 @@ impl Matching {
         }
     }
 
-    #[inline]
+    #[inline(never)]
     fn trade(&mut self, row: &Tick, side: Side, ordinal: u64) -> Result<()> {
         let own = &self.own[side as usize];
         if let Some(best) = own.best() {
@@ -384,7 +393,7 @@ impl Matching {
         queue.drop_filled();
     }
 
-    #[inline]
+    #[inline(never)]
     fn cross(&mut self, now_ns: Nanos) {
         for side in [Side::Bid, Side::Ask] {
             let Some(own_best) = self.own[side as usize].best() else {

@@ -53,7 +53,11 @@ impl RecordedBook {
     }
 
     /// Sets a level and returns its size before. `track` says whether a print may still follow in this instant.
-    #[inline]
+    #[inline(always)]
+    #[allow(
+        clippy::inline_always,
+        reason = "every market row passes here; a call costs as much as the work"
+    )]
     pub(crate) fn level(
         &mut self,
         side: Side,
@@ -68,6 +72,7 @@ impl RecordedBook {
         Ok(before)
     }
 
+    #[inline(never)]
     fn add_credit(&mut self, side: Side, price: TickIndex, lots: i32) {
         match self
             .credits

@@ -215,14 +215,8 @@ impl SimulatedExchange {
             self.send_home()?;
             is_scheduled = true;
         }
-        if !self.matching.is_indicative() {
-            if let Some((bid, ask)) = self.matching.recorded.book.two_sided() {
-                let mid2 = i64::from(bid) + i64::from(ask);
-                if mid2 != self.mid2 {
-                    self.mid2 = mid2;
-                    self.ledger.on_mark(exch_ns, mid2)?;
-                }
-            }
+        if !self.matching.is_indicative() && self.matching.recorded.book.take_best_changed() {
+            self.mark(exch_ns)?;
         }
         if !self.is_instant {
             let stamp_ns = if self.options.has_local {
@@ -240,6 +234,18 @@ impl SimulatedExchange {
             });
         }
         Ok(is_scheduled)
+    }
+
+    /// Marks the account if the two-sided mid moved.
+    fn mark(&mut self, exch_ns: Nanos) -> Result<()> {
+        if let Some((bid, ask)) = self.matching.recorded.book.two_sided() {
+            let mid2 = i64::from(bid) + i64::from(ask);
+            if mid2 != self.mid2 {
+                self.mid2 = mid2;
+                self.ledger.on_mark(exch_ns, mid2)?;
+            }
+        }
+        Ok(())
     }
 
     /// Handles own requests that arrive at or before `now_ns`.
