@@ -256,6 +256,8 @@ def _override(root: Node, override: str) -> Node:
     if not equals or not all(_KEY.fullmatch(part) for part in keys):
         hint = "For example search.trials=20 or 'venue.commission_per_lot={int: [0, 20]}'"
         _fail(Place(source, 1, 1), "An override has the form dotted.key=value", hint)
+    if not text.strip():
+        _fail(Place(source, 1, len(key) + 2), "An override needs a value", path=key)
     try:
         node = parse_yaml(text, source=source, path=key)
     except StudyError as error:
@@ -263,7 +265,8 @@ def _override(root: Node, override: str) -> Node:
         first = error.problems[0]
         place = replace(first.place, column=first.place.column + len(key) + 1)
         raise StudyError([replace(first, place=place, path=first.path or key)]) from None
-    return _replace(root, keys, _shift(node, len(key) + 1))
+    node = _shift(node, len(key) + 1)
+    return _replace(root, keys, replace(node, key_place=Place(source, 1, 1)))
 
 
 def _shift(node: Node, columns: int) -> Node:
