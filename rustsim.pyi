@@ -109,8 +109,16 @@ def scan_book(
 ) -> dict[str, Any]:
     """Look at sorted rows as a book.
 
-    Return groups, crossed_groups, locked_groups (after whole groups, auction data left out), levels_max and out_of_view: a
-    mask (u8 per row) of the levels that left a window of visible_levels instead of becoming empty (0: no limit, empty mask).
+    Return the counts groups, crossed_groups, locked_groups (after whole groups, auction data left out) and levels_max, the mask out_of_view
+    (u8 per row: the level left a window of visible_levels instead of becoming empty; 0: no limit) and per group, as native-endian bytes,
+    group_ns (i64), bid_price, bid_lots, ask_price, ask_lots (i32; 0 lots: the side is empty).
+    """
+
+def synthetic_market(options: str) -> dict[str, Any]:
+    """Generate a synthetic market from options as JSON (every key of `SyntheticOptions` in sweep/readers/synthetic.py, start as start_ns).
+
+    Return session_starts (list of rows) and columns as native-endian bytes: exch_ns (i64), kind, side, flags (u8), price, qty (i32); in the mode
+    l3 exch_ns, order_id (u64), action (0 add, 1 cancel, 2 execute), side, price, qty. Raise SpecError if an option is out of range.
     """
 
 @final

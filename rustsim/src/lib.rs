@@ -22,6 +22,7 @@ pub mod rng;
 pub mod schedule;
 pub mod sim;
 pub mod spec;
+pub mod synthetic;
 pub mod tape;
 pub mod types;
 

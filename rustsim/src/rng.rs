@@ -110,7 +110,7 @@ impl Streams {
 /// Maps a random word to the open unit interval.
 #[inline]
 #[expect(clippy::cast_precision_loss, reason = "53 bits fit a double exactly")]
-fn open_uniform(word: u64) -> f64 {
+pub(crate) fn open_uniform(word: u64) -> f64 {
     const UNIT: f64 = 1.0 / (1_u64 << 53) as f64;
     (((word >> 11) as f64 + 0.5) * UNIT).min(1.0 - UNIT)
 }

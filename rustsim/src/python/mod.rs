@@ -13,6 +13,7 @@ mod exchange;
 mod functions;
 mod result;
 mod strategy;
+mod synthetic;
 mod tape;
 mod values;
 
@@ -30,6 +31,8 @@ mod rustsim {
     };
     #[pymodule_export]
     use super::result::ReplayResult;
+    #[pymodule_export]
+    use super::synthetic::synthetic_market;
     #[pymodule_export]
     use super::tape::{Tape, TapeBuilder, scan_book};
     #[pymodule_export]

@@ -334,7 +334,7 @@ fn over(path: &str) -> PyErr {
     Error::Tape(format!("{path}: this tape was finished or aborted before")).into()
 }
 
-/// Look at sorted rows as a book; return groups, crossed_groups, locked_groups, levels_max and the mask out_of_view (u8 per row).
+/// Look at sorted rows as a book; see the stub for what is returned.
 #[pyfunction]
 #[pyo3(signature = (exch_ns, kind, side, flags, price, qty, *, visible_levels))]
 #[allow(clippy::too_many_arguments, reason = "one argument per column")]
@@ -372,5 +372,40 @@ pub(crate) fn scan_book<'py>(
     facts.set_item("locked_groups", scan.locked_groups)?;
     facts.set_item("levels_max", scan.levels_max)?;
     facts.set_item("out_of_view", PyBytes::new(py, &mask))?;
+    let best = &scan.best;
+    set_column(
+        &facts,
+        "group_ns",
+        best.iter().flat_map(|row| row.exch_ns.to_ne_bytes()),
+    )?;
+    set_column(
+        &facts,
+        "bid_price",
+        best.iter().flat_map(|row| row.bid_price.to_ne_bytes()),
+    )?;
+    set_column(
+        &facts,
+        "bid_lots",
+        best.iter().flat_map(|row| row.bid_lots.to_ne_bytes()),
+    )?;
+    set_column(
+        &facts,
+        "ask_price",
+        best.iter().flat_map(|row| row.ask_price.to_ne_bytes()),
+    )?;
+    set_column(
+        &facts,
+        "ask_lots",
+        best.iter().flat_map(|row| row.ask_lots.to_ne_bytes()),
+    )?;
     Ok(facts)
+}
+
+pub(super) fn set_column(
+    facts: &Bound<'_, PyDict>,
+    name: &str,
+    bytes: impl Iterator<Item = u8>,
+) -> PyResult<()> {
+    let bytes: Vec<u8> = bytes.collect();
+    facts.set_item(name, PyBytes::new(facts.py(), &bytes))
 }

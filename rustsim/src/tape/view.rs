@@ -4,7 +4,7 @@
 //! window tells them apart: after the message, a level that is worse than all N levels still shown can't be seen any more, so nothing
 //! is known about it; any other level of size 0 is really empty.
 
-use crate::types::{FLAG_INDICATIVE, KIND_CLEAR, KIND_LEVEL, Side, Tick, TickIndex};
+use crate::types::{FLAG_INDICATIVE, KIND_CLEAR, KIND_LEVEL, Nanos, Side, Tick, TickIndex};
 use std::collections::BTreeMap;
 
 /// What a run of rows looks like as a book.
@@ -20,6 +20,23 @@ pub struct BookScan {
     pub groups: u64,
     /// Most levels that a side ever showed after a message.
     pub levels_max: usize,
+    /// Best prices and sizes after each message.
+    pub best: Vec<BestLevels>,
+}
+
+/// The best level of both sides after one message; a side without levels has 0 lots.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BestLevels {
+    /// Exchange time of the message.
+    pub exch_ns: Nanos,
+    /// Highest bid.
+    pub bid_price: TickIndex,
+    /// Lots on it.
+    pub bid_lots: i32,
+    /// Lowest ask.
+    pub ask_price: TickIndex,
+    /// Lots on it.
+    pub ask_lots: i32,
 }
 
 // Sizes by rank key: ascending keys are worse prices on both sides.
@@ -49,17 +66,37 @@ pub fn scan_book(rows: &[Tick], visible_levels: usize) -> BookScan {
             scan.out_of_view
                 .extend(gone.map(|(index, _)| start + index));
         }
-        if group.iter().any(|row| row.flags & FLAG_INDICATIVE == 0) {
-            let best =
-                [0, 1].map(|side: usize| sides[side].first_key_value().map(|(rank, _)| *rank));
-            if let [Some(bid), Some(ask)] = best {
-                scan.crossed_groups += u64::from(-bid > ask);
-                scan.locked_groups += u64::from(-bid == ask);
-            }
+        let best = best_levels(&sides, group[0].exch_ns);
+        let two_sided = best.bid_lots > 0 && best.ask_lots > 0;
+        if two_sided && group.iter().any(|row| row.flags & FLAG_INDICATIVE == 0) {
+            scan.crossed_groups += u64::from(best.bid_price > best.ask_price);
+            scan.locked_groups += u64::from(best.bid_price == best.ask_price);
         }
+        scan.best.push(best);
         start += group.len();
     }
     scan
+}
+
+fn best_levels(sides: &[Levels; 2], exch_ns: Nanos) -> BestLevels {
+    let level = |side: Side| {
+        let best = sides[side as usize].first_key_value();
+        // Ranks of prices fit an i32 but for the negated smallest one, which no tape holds.
+        best.map_or((0, 0), |(rank, lots)| {
+            (
+                i32::try_from(-side.sign() * rank).unwrap_or(TickIndex::MAX),
+                *lots,
+            )
+        })
+    };
+    let ((bid_price, bid_lots), (ask_price, ask_lots)) = (level(Side::Bid), level(Side::Ask));
+    BestLevels {
+        exch_ns,
+        bid_price,
+        bid_lots,
+        ask_price,
+        ask_lots,
+    }
 }
 
 fn scan_row(sides: &mut [Levels; 2], row: &Tick) {
@@ -151,5 +188,13 @@ mod tests {
             (scan.groups, scan.locked_groups, scan.crossed_groups),
             (5, 1, 1)
         );
+        let first = BestLevels {
+            exch_ns: 1,
+            bid_price: 10,
+            bid_lots: 1,
+            ask_price: 11,
+            ask_lots: 1,
+        };
+        assert_eq!(scan.best[0], first);
     }
 }
