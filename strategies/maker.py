@@ -20,6 +20,7 @@ from typing import ClassVar
 
 from strategies.base import Strategy, StrategyParams, param
 from strategies.gateway import (
+    ACCEPTED,
     BUY,
     CANCEL_REJECTED,
     CANCELLED,
@@ -63,6 +64,24 @@ class MakerParams(StrategyParams):
     order_lots: int = param("Size of a quote.", unit="lots", low=1, high=1_000_000, default=1)
 
 
+def _plan(params: MakerParams, position_lots: int) -> tuple[int, int, int, int]:
+    """Return the offsets of bid and ask from twice the mid, and the lots to quote.
+
+    With m2 twice the mid and o twice the offset, for whole m2 and any o: floor((m2 - o) / 2) is
+    (m2 - ceil(o)) >> 1 and ceil((m2 + o) / 2) is (m2 + ceil(o) + 1) >> 1, so the targets need
+    integers only. A quote is never larger than what is left to the limit; 0 lots: no quote.
+    """
+    spread2 = 2.0 * params.half_spread_ticks
+    skew2 = 2.0 * params.skew_ticks_per_lot * position_lots
+    room = params.position_limit_lots
+    return (
+        math.ceil(spread2 + skew2),
+        math.ceil(spread2 - skew2) + 1,
+        max(0, min(params.order_lots, room - position_lots)),
+        max(0, min(params.order_lots, room + position_lots)),
+    )
+
+
 class MakerStrategy(Strategy):
     """Quotes both sides; see the head of this module.
 
@@ -72,14 +91,17 @@ class MakerStrategy(Strategy):
 
     __slots__ = (
         "_ask_cancelling",
+        "_ask_high",
         "_ask_id",
+        "_ask_low",
         "_ask_offset2",
-        "_ask_ticks",
         "_bid_cancelling",
+        "_bid_high",
         "_bid_id",
+        "_bid_low",
         "_bid_offset2",
-        "_bid_ticks",
         "_buy_lots",
+        "_plans",
         "_position_lots",
         "_sell_lots",
         "_threshold",
@@ -92,25 +114,22 @@ class MakerStrategy(Strategy):
         """Start without quotes, at the gateway's position."""
         super().__init__(gateway, params)
         self._threshold = params.requote_threshold_ticks
-        # Id 0: no order on that side. A price counts only while its id is not 0.
+        # Id 0: no order on that side. Else the order is kept while its target lies between low
+        # and high, both excluded.
         self._bid_id = self._ask_id = 0
-        self._bid_ticks = self._ask_ticks = 0
+        self._bid_low = self._bid_high = self._ask_low = self._ask_high = 0
         # A cancel is on its way; the order may still fill.
         self._bid_cancelling = self._ask_cancelling = False
+        # What follows from a position, kept for each one met: at most two per lot of the limit.
+        self._plans: dict[int, tuple[int, int, int, int]] = {}
         self._set_position(gateway.position_lots)
 
     def _set_position(self, position_lots: int) -> None:
-        params = self.params
         self._position_lots = position_lots
-        # floor((m2 - o) / 2) = (m2 - ceil(o)) >> 1 for whole m2 and any o, so twice the offset from
-        # the mid is rounded up once per fill and the targets need integers only.
-        skew2 = 2.0 * params.skew_ticks_per_lot * position_lots
-        self._bid_offset2 = math.ceil(2.0 * params.half_spread_ticks + skew2)
-        self._ask_offset2 = math.ceil(2.0 * params.half_spread_ticks - skew2)
-        # Lots of the next quote: never more than what is left to the limit, 0 at the limit.
-        room = params.position_limit_lots
-        self._buy_lots = max(0, min(params.order_lots, room - position_lots))
-        self._sell_lots = max(0, min(params.order_lots, room + position_lots))
+        plan = self._plans.get(position_lots)
+        if plan is None:
+            plan = self._plans[position_lots] = _plan(self.params, position_lots)
+        self._bid_offset2, self._ask_offset2, self._buy_lots, self._sell_lots = plan
 
     def on_start(self) -> None:
         """Take over the position that the gateway knows."""
@@ -124,40 +143,45 @@ class MakerStrategy(Strategy):
             self._pull()
             return
         mid2 = best_bid + best_ask
-        threshold = self._threshold
 
         target = (mid2 - self._bid_offset2) >> 1
         if target >= best_ask:
             target = best_ask - 1
         if self._bid_id:
-            if not -threshold < target - self._bid_ticks < threshold:
+            if not self._bid_low < target < self._bid_high:
                 self._cancel_bid()
         elif self._buy_lots:
-            self._bid_ticks = target
+            threshold = self._threshold
+            self._bid_low = target - threshold
+            self._bid_high = target + threshold
             self._bid_id = self.gateway.place_order(BUY, target, self._buy_lots, post_only=True)
 
-        target = (mid2 + self._ask_offset2 + 1) >> 1
+        target = (mid2 + self._ask_offset2) >> 1
         if target <= best_bid:
             target = best_bid + 1
         if self._ask_id:
-            if not -threshold < target - self._ask_ticks < threshold:
+            if not self._ask_low < target < self._ask_high:
                 self._cancel_ask()
         elif self._sell_lots:
-            self._ask_ticks = target
+            threshold = self._threshold
+            self._ask_low = target - threshold
+            self._ask_high = target + threshold
             self._ask_id = self.gateway.place_order(SELL, target, self._sell_lots, post_only=True)
 
     def on_order_event(self, event: OrderEvent) -> None:
         """Follow own orders; fills count whichever order they belong to and whenever they come."""
         kind = event.kind
-        if kind == FILLED:
+        if kind == ACCEPTED:
+            return
+        if kind == CANCELLED:
+            self._forget(event.order_id)
+            self.on_tick(self.gateway.view)
+        elif kind == FILLED:
             signed = event.quantity_lots if event.side == BUY else -event.quantity_lots
             self._set_position(self._position_lots + signed)
             if event.leaves_lots == 0:
                 self._forget(event.order_id)
-            self._requote()
-        elif kind == CANCELLED:
-            self._forget(event.order_id)
-            self._requote()
+            self.on_tick(self.gateway.view)
         elif kind in (REJECTED, EXPIRED):
             # No new attempt before the market moves: the same order would be refused again.
             self._forget(event.order_id)
@@ -172,9 +196,6 @@ class MakerStrategy(Strategy):
     def on_end(self) -> None:
         """Leave no quote behind."""
         self._pull()
-
-    def _requote(self) -> None:
-        self.on_tick(self.gateway.view)
 
     def _forget(self, order_id: int) -> None:
         if order_id == self._bid_id:
