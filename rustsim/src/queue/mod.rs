@@ -6,7 +6,12 @@
 
 mod back;
 mod front;
+mod log;
+mod log2;
+mod odds;
 mod power;
+mod power2;
+mod power3;
 mod uniform;
 
 use serde::{Deserialize, Serialize};
@@ -29,10 +34,14 @@ pub enum Mode {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct QueueSpec {
-    /// `back`, `front`, `uniform` or `power`.
+    /// One of [`MODEL_NAMES`].
     pub model: String,
-    /// Exponent of `power`.
+    /// Exponent of the power models.
     pub n: f64,
+    /// Intercept of `odds`.
+    pub alpha: f64,
+    /// Slope of `odds`.
+    pub beta: f64,
     /// Expected or sampled.
     pub mode: Mode,
 }
@@ -42,18 +51,22 @@ impl Default for QueueSpec {
         Self {
             model: "uniform".into(),
             n: 2.0,
+            alpha: 0.0,
+            beta: 1.0,
             mode: Mode::Expected,
         }
     }
 }
 
 /// Names of the built models, for messages.
-pub const MODEL_NAMES: [&str; 4] = ["back", "front", "uniform", "power"];
+pub const MODEL_NAMES: [&str; 9] = [
+    "back", "front", "uniform", "power", "power2", "power3", "log", "log2", "odds",
+];
 
-/// Where cancels fall.
+/// Where cancels fall; each variant is a file of this folder.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum QueueDecay {
-    /// See [`back`](self).
+    /// Everything behind.
     Back,
     /// Everything ahead.
     Front,
@@ -61,28 +74,45 @@ pub enum QueueDecay {
     Uniform,
     /// `a^n / (a^n + b^n)`.
     Power(f64),
+    /// `1 - b^n / (a + b)^n`.
+    Power2(f64),
+    /// `(a / (a + b))^n`.
+    Power3(f64),
+    /// `1 - ln(1 + b) / (ln(1 + a) + ln(1 + b))`.
+    Log,
+    /// `1 - ln(1 + b) / ln(1 + a + b)`.
+    Log2,
+    /// Logistic in `ln(a / b)`: intercept, slope.
+    Odds(f64, f64),
 }
 
 impl QueueDecay {
     /// Builds the model that a spec names.
     ///
     /// # Errors
-    /// `Error::Spec` for an unknown name or an exponent that is not in (0, 64].
+    /// `Error::Spec` for an unknown name or a parameter outside of its range.
     pub fn build(spec: &QueueSpec) -> Result<Self> {
-        match spec.model.as_str() {
-            "back" => Ok(Self::Back),
-            "front" => Ok(Self::Front),
-            "uniform" => Ok(Self::Uniform),
-            "power" if spec.n > 0.0 && spec.n <= 64.0 => Ok(Self::Power(spec.n)),
-            "power" => Err(Error::Spec(format!(
-                "queue.n: expected a number in (0, 64], found {}",
-                spec.n
-            ))),
-            other => Err(Error::Spec(format!(
-                "queue.model: unknown model {other:?}; known: {}",
-                MODEL_NAMES.join(", ")
-            ))),
-        }
+        let n = || check_range("n", spec.n, f64::MIN_POSITIVE, 64.0);
+        Ok(match spec.model.as_str() {
+            "back" => Self::Back,
+            "front" => Self::Front,
+            "uniform" => Self::Uniform,
+            "power" => Self::Power(n()?),
+            "power2" => Self::Power2(n()?),
+            "power3" => Self::Power3(check_range("n", spec.n, 1.0, 64.0)?),
+            "log" => Self::Log,
+            "log2" => Self::Log2,
+            "odds" => Self::Odds(
+                check_range("alpha", spec.alpha, -50.0, 50.0)?,
+                check_range("beta", spec.beta, 0.0, 50.0)?,
+            ),
+            other => {
+                let known = MODEL_NAMES.join(", ");
+                return Err(Error::Spec(format!(
+                    "queue.model: unknown model {other:?}; known: {known}"
+                )));
+            }
+        })
     }
 
     /// Returns the probability that a cancel is ahead, given lots ahead and behind.
@@ -101,6 +131,11 @@ impl QueueDecay {
             Self::Front => front::probability_ahead(),
             Self::Uniform => uniform::probability_ahead(ahead, behind),
             Self::Power(n) => power::probability_ahead(ahead, behind, n),
+            Self::Power2(n) => power2::probability_ahead(ahead, behind, n),
+            Self::Power3(n) => power3::probability_ahead(ahead, behind, n),
+            Self::Log => log::probability_ahead(ahead, behind),
+            Self::Log2 => log2::probability_ahead(ahead, behind),
+            Self::Odds(alpha, beta) => odds::probability_ahead(ahead, behind, alpha, beta),
         }
     }
 
@@ -135,6 +170,16 @@ impl QueueDecay {
             Mode::Sampled if uniform() < probability => most,
             Mode::Sampled => least,
         }
+    }
+}
+
+fn check_range(key: &str, value: f64, low: f64, high: f64) -> Result<f64> {
+    if (low..=high).contains(&value) {
+        Ok(value)
+    } else {
+        Err(Error::Spec(format!(
+            "queue.{key}: expected {low} to {high}, found {value}"
+        )))
     }
 }
 
@@ -176,6 +221,11 @@ mod tests {
             (QueueDecay::Uniform, 0.583_333, 14.0),
             (QueueDecay::Power(2.0), 0.662_162, 15.891_89),
             (QueueDecay::Power(3.0), 0.732_906, 17.589_74),
+            (QueueDecay::Power2(2.0), 0.826_389, 19.833_33),
+            (QueueDecay::Power3(3.0), 0.198_495, 4.763_89),
+            (QueueDecay::Log, 0.520_188, 12.484_50),
+            (QueueDecay::Log2, 0.180_151, 4.323_62),
+            (QueueDecay::Odds(-1.81, 0.59), 0.166_383, 3.993_19),
         ];
         for (model, probability, part) in cases {
             assert!(
