@@ -180,8 +180,8 @@ fn spec(queue: &str, mode: Mode, latency_ns: f64) -> SimSpec {
     let mut spec = SimSpec {
         queue: QueueSpec {
             model: queue.into(),
-            n: 2.0,
             mode,
+            ..QueueSpec::default()
         },
         seed: 5,
         ..SimSpec::default()
