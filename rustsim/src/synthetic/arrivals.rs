@@ -1,16 +1,19 @@
 //! When something happens, and whether it is a market order: two Hawkes processes that feed each other.
 //!
-//! Intensity of market orders `m + a`, of all other events `o + b`; `a` and `b` decay at `decay` per second. A market order raises `a`
-//! by `burstiness * decay` and `b` by `answers * decay`; any other event raises `b` by `burstiness * decay`. The base rates `m` and `o`
-//! are set so that the mean rates come out as asked. Simulated by thinning (Ogata 1981), exact because intensities only fall between events.
+//! Intensity of market orders `m + a`, of all other events `o + b`; `a` and `b` decay exponentially, each at its own rate. A market order
+//! raises `a` by `trade_burstiness * decay(a)` and `b` by `answers * decay(b)`; any other event raises `b` by `burstiness * decay(b)`. The
+//! base rates `m` and `o` are set so that the mean rates come out as asked. Simulated by thinning (Ogata 1981), which is exact because
+//! intensities only fall between events.
 
 use super::options::SyntheticOptions;
 use super::stream::{Part, Stream};
 
 /// Other events that follow a market order because of it, on average.
 const ANSWERS: f64 = 3.0;
-/// Time constant of a cluster, in mean gaps.
-const CLUSTER_GAPS: f64 = 2.5;
+/// Time constant of a cluster of other events, in their mean gaps.
+const CLUSTER_GAPS: f64 = 1.5;
+/// Time constant of a cluster of market orders, in their mean gaps.
+const CLUSTER_GAPS_MARKET: f64 = 0.15;
 
 /// The next thing that happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,9 +29,12 @@ pub(super) struct Arrivals {
     base_other: f64,
     raised_market: f64,
     raised_other: f64,
-    decay: f64,
-    burstiness: f64,
-    answers: f64,
+    decay_market: f64,
+    decay_other: f64,
+    // What one event adds to an intensity.
+    lift_market: f64,
+    lift_other: f64,
+    lift_answers: f64,
 }
 
 impl Arrivals {
@@ -43,15 +49,19 @@ impl Arrivals {
         } else {
             0.0
         };
+        let decay_market = market / CLUSTER_GAPS_MARKET;
+        let decay_other = other / CLUSTER_GAPS;
         Self {
             stream: Stream::new(options.seed, Part::Times),
-            base_market: market * (1.0 - options.burstiness),
+            base_market: market * (1.0 - options.trade_burstiness),
             base_other: free - answers * market,
             raised_market: 0.0,
             raised_other: 0.0,
-            decay: rate / CLUSTER_GAPS,
-            burstiness: options.burstiness,
-            answers,
+            decay_market,
+            decay_other,
+            lift_market: options.trade_burstiness * decay_market,
+            lift_other: options.burstiness * decay_other,
+            lift_answers: answers * decay_other,
         }
     }
 
@@ -63,20 +73,19 @@ impl Arrivals {
             let bound = self.total();
             let step = -libm::log(self.stream.next()) / bound;
             waited += step;
-            let fall = libm::exp(-self.decay * step);
-            self.raised_market *= fall;
-            self.raised_other *= fall;
+            self.raised_market *= libm::exp(-self.decay_market * step);
+            self.raised_other *= libm::exp(-self.decay_other * step);
             let at = self.stream.next() * bound;
             if at >= self.total() {
                 continue;
             }
             let gap_ns = (waited * 1e9).clamp(1.0, 1e17) as i64;
             if at < self.base_market + self.raised_market {
-                self.raised_market += self.burstiness * self.decay;
-                self.raised_other += self.answers * self.decay;
+                self.raised_market += self.lift_market;
+                self.raised_other += self.lift_answers;
                 return (gap_ns, Arrival::Market);
             }
-            self.raised_other += self.burstiness * self.decay;
+            self.raised_other += self.lift_other;
             return (gap_ns, Arrival::Other);
         }
     }

@@ -13,13 +13,21 @@ const MAKER_LEVELS: usize = 14;
 /// Wanted lots per level from the best on, as a share of `level_lots`; deeper than the table: as its last entry.
 const LEVEL_SHARE: [f64; 6] = [0.6, 0.85, 1.0, 1.0, 1.0, 0.9];
 /// Share of limit orders that go inside of the spread.
-const INSIDE_SHARE: f64 = 0.10;
+const INSIDE_SHARE: f64 = 0.07;
 /// Share of limit orders that fill what is missing, instead of following the wanted profile.
 const REFILL_SHARE: f64 = 0.7;
-/// How much more likely than another order one is cancelled that the fair value has overtaken.
-const STALE_WEIGHT: f64 = 12.0;
+/// An order is stale if the fair value is nearer to it than this, or beyond it.
+const STALE_ROOM_TICKS: f64 = 0.6;
+/// How much more likely than another order a stale one is cancelled.
+const STALE_WEIGHT: f64 = 200.0;
+/// How much more likely one is cancelled that stands inside of the makers' spread.
+const INSIDE_WEIGHT: f64 = 4.0;
+/// Share of adds among ordinary events while a best price is stale.
+const OVERTAKEN_ADD_SHARE: f64 = 0.25;
 /// How much more likely one is cancelled that lies deeper than the makers' levels.
 const FAR_WEIGHT: f64 = 3.0;
+/// Share of market orders that are two draws of size together: they are larger than limit orders.
+const MARKET_TWICE_SHARE: f64 = 0.4;
 /// Levels that one market order may sweep.
 const SWEEP_LEVELS_MAX: usize = 4;
 const DAY_NS: Nanos = 86_400_000_000_000;
@@ -139,6 +147,9 @@ impl Market {
         let (aggressor, surprise) = self.signs.next();
         let passive = aggressor.opposite();
         let mut left = self.sizes.next();
+        if self.place.next() < MARKET_TWICE_SHARE {
+            left += self.sizes.next();
+        }
         let mut levels = 0;
         let mut price_last = None;
         while left > 0 {
@@ -174,10 +185,33 @@ impl Market {
                 .map(|level| self.wanted_lots(level))
                 .sum::<f64>();
         // Sizes pull back to what is wanted: twice as much resting makes adds rare.
-        let add_share = (0.5 + 2.0 * (wanted - lots) / wanted).clamp(0.05, 0.95);
+        let pull = (0.5 + 2.0 * (wanted - lots) / wanted).clamp(0.05, 0.95);
+        let add_share = if self.is_overtaken() {
+            pull.min(OVERTAKEN_ADD_SHARE)
+        } else {
+            pull
+        };
         if self.place.next() < add_share || !self.cancel_one() {
             self.limit_order();
         }
+    }
+
+    // Whether the fair value has come as near to a best price as makers never quote.
+    fn is_overtaken(&self) -> bool {
+        let overtaken = |side: Side| {
+            self.sides[side as usize]
+                .best()
+                .is_some_and(|best| self.is_stale(side, best))
+        };
+        overtaken(Side::Bid) || overtaken(Side::Ask)
+    }
+
+    fn is_stale(&self, side: Side, price: TickIndex) -> bool {
+        let room = match side {
+            Side::Bid => self.fair.ticks - f64::from(price),
+            Side::Ask => f64::from(price) - self.fair.ticks,
+        };
+        room < STALE_ROOM_TICKS
     }
 
     fn limit_order(&mut self) {
@@ -200,14 +234,12 @@ impl Market {
         let mut weights = [0.0; 2 * MAKER_LEVELS];
         for (slot, weight) in weights.iter_mut().enumerate() {
             let (side, level) = slot_of(slot);
-            let price = uncrossed(
-                Self::level_price(self.edge(side), side, level),
-                side,
-                bid,
-                ask,
-            );
+            let price = Self::level_price(self.edge(side), side, level);
+            let crosses = side.reaches(price, if side == Side::Bid { ask } else { bid });
             let wanted = self.wanted_lots(level);
-            *weight = if refill {
+            *weight = if crosses {
+                0.0
+            } else if refill {
                 (wanted - f64::from(self.sides[side as usize].lots_at(price))).max(0.0)
             } else {
                 wanted
@@ -216,7 +248,7 @@ impl Market {
         let slot = pick(&weights, self.place.next());
         let (side, level) = slot_of(slot);
         let price = Self::level_price(self.edge(side), side, level);
-        self.add(side, uncrossed(price, side, bid, ask));
+        self.add(side, price);
     }
 
     // Cancels one order if there is one that may go; the last level of a side stays.
@@ -229,8 +261,10 @@ impl Market {
             let alone = book.levels().take(2).count() < 2;
             for (price, queue) in book.levels().filter(|_| !alone) {
                 let count = queue.orders.len();
-                let factor = if side.is_better(price, edge) {
+                let factor = if self.is_stale(side, price) {
                     STALE_WEIGHT
+                } else if side.is_better(price, edge) {
+                    INSIDE_WEIGHT
                 } else if side.is_better(price, far) {
                     1.0
                 } else {
@@ -256,14 +290,6 @@ impl Market {
                 .order(self.now_ns, ACTION_CANCEL, side, price, order, &self.sides);
         }
         true
-    }
-}
-
-// The price itself, or the best one that does not cross.
-fn uncrossed(price: TickIndex, side: Side, bid: TickIndex, ask: TickIndex) -> TickIndex {
-    match side {
-        Side::Bid => price.min(ask - 1),
-        Side::Ask => price.max(bid + 1),
     }
 }
 

@@ -6,7 +6,7 @@
 //!
 //! | part | model | parameter |
 //! |---|---|---|
-//! | times | two Hawkes processes (market orders, all else) with exponential kernels | `mean_gap_us`, `trade_share`, `burstiness` |
+//! | times | two Hawkes processes (market orders, all else) with exponential kernels | `mean_gap_us`, `trade_share`, `burstiness`, `trade_burstiness` |
 //! | trade signs | DAR: a copy of an earlier sign at a power-law lag, else a coin | `sign_persistence` |
 //! | fair value | news of Laplace size on ordinary events, impact x (sign - expected sign) on trades | `volatility_ticks`, `impact_ticks` |
 //! | cancels | uniform over orders, stale and far ones first; within a queue the place from the back is `u^bias` | `cancel_back_bias` |

@@ -36,8 +36,10 @@ pub struct SyntheticOptions {
     pub mean_gap_us: f64,
     /// Share of market orders among order events.
     pub trade_share: f64,
-    /// Branching ratio of the arrivals: 0 Poisson, near 1 long clusters.
+    /// Branching ratio of adds and cancels: 0 Poisson, near 1 long clusters.
     pub burstiness: f64,
+    /// Branching ratio of market orders.
+    pub trade_burstiness: f64,
     /// Weight of the past in the sign of the next trade.
     pub sign_persistence: f64,
     /// Exponent of the place of a cancel from the back of its queue: 1 uniform, larger nearer to the back.
@@ -81,7 +83,8 @@ impl SyntheticOptions {
             ("mid_ticks", f64::from(self.mid_ticks), 1_000.0, 1e8),
             ("mean_gap_us", self.mean_gap_us, 0.01, 1e8),
             ("trade_share", self.trade_share, 0.0, 0.5),
-            ("burstiness", self.burstiness, 0.0, 0.9),
+            ("burstiness", self.burstiness, 0.0, 0.95),
+            ("trade_burstiness", self.trade_burstiness, 0.0, 0.9),
             ("sign_persistence", self.sign_persistence, 0.0, 0.95),
             ("cancel_back_bias", self.cancel_back_bias, 0.1, 20.0),
             ("volatility_ticks", self.volatility_ticks, 0.0, 1_000.0),
