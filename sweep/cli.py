@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
+from sweep.commands import RUNS_DIR
 from sweep.errors import (
     EXIT_CODES,
     EXIT_DATA_REFUSED,
@@ -19,7 +20,6 @@ from sweep.errors import (
     SweepError,
 )
 
-RUNS_DIR: Final = "runs"
 _EXIT_HELP: Final = "exit codes:\n" + "\n".join(
     f"  {code:>3}  {words}" for code, words in EXIT_CODES.items()
 )

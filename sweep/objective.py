@@ -8,12 +8,14 @@ How a metric pools over cells of several slices and replications (`METRICS`):
 | max | greatest of all cells |
 | mean | mean weighted by the metric's weight, an integer of the ledger or another metric |
 
-A metric that is undefined for a cell (a markout without fills) is absent or NaN there and is left
-out; a metric that is undefined for all cells is absent from the trial. Sums are exact (`fsum`), so
-that the order of cells does not matter.
+A cell whose weight is zero has no say (its mean is a mean of nothing), nor has one without the
+metric. A metric that no cell defines, such as the markout of a trial without fills, is absent.
+Sums are exact (`fsum`), so that the order of cells does not matter.
 
 Known limits: the pooled drawdown is the greatest within one slice, since every slice starts flat;
-`own_share_p95` pools as its maximum, for a percentile of percentiles means nothing.
+`own_share_p95` pools as its maximum, for a percentile of percentiles means nothing; the two queue
+positions are weighted by accepted orders and maker lots, which stand in for those with a known
+queue.
 """
 
 import math
@@ -45,18 +47,18 @@ METRICS: Final[dict[str, Metric]] = {
     "fills": Metric("sum", "count"),
     "lots": Metric("sum", "lots"),
     "maker_share": Metric("mean", "share of lots", "lots"),
-    "fill_ratio": Metric("mean", "share of ordered lots", "orders"),
-    "order_fill_ratio": Metric("mean", "share of orders", "orders"),
+    "fill_ratio": Metric("mean", "share of accepted lots", "accepted_lots"),
+    "order_fill_ratio": Metric("mean", "share of accepted orders", "accepted"),
     "turnover": Metric("sum", "minor money"),
     "max_drawdown": Metric("max", "minor money"),
     "inventory_max_lots": Metric("max", "lots"),
     "inventory_mean_lots": Metric("mean", "lots", "seconds"),
-    "opi_at_arrival_mean_lots": Metric("mean", "lots", "orders"),
-    "opi_at_fill_mean_lots": Metric("mean", "lots", "fills"),
-    "queue_time_mean_s": Metric("mean", "seconds", "fills"),
-    "markout_1s_ticks": Metric("mean", "ticks per lot", "lots"),
-    "markout_5s_ticks": Metric("mean", "ticks per lot", "lots"),
-    "markout_30s_ticks": Metric("mean", "ticks per lot", "lots"),
+    "opi_at_arrival_mean_lots": Metric("mean", "lots", "accepted"),
+    "opi_at_fill_mean_lots": Metric("mean", "lots", "maker_lots"),
+    "queue_time_mean_s": Metric("mean", "seconds", "orders_queued"),
+    "markout_1s_ticks": Metric("mean", "ticks per lot", "markout_1s_lots"),
+    "markout_5s_ticks": Metric("mean", "ticks per lot", "markout_5s_lots"),
+    "markout_30s_ticks": Metric("mean", "ticks per lot", "markout_30s_lots"),
     "spread_capture": Metric("sum", "minor money"),
     "inventory_pnl": Metric("sum", "minor money"),
     "own_share_p95": Metric("max", "share of volume"),
@@ -106,8 +108,6 @@ def _pool_one(
         return math.fsum(values) / replications
     if metric.rule == "max":
         return max(values)
-    if len(values) == 1:
-        return values[0]
     weights = [_weight(metric.weight, cell) for _, cell in defined]
     total = math.fsum(weights)
     if total <= 0.0:

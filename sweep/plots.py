@@ -1,102 +1,125 @@
 """Pictures of one trial; the only room that names matplotlib, imported when a picture is drawn."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from sweep.replays import ReplayTables
 
 NS_PER_HOUR: Final = 3.6e12
-BUY_COLOUR: Final = "#1b7837"
-SELL_COLOUR: Final = "#b2182b"
+MARKS: Final = ((0, "buy", "#1b7837", "^"), (1, "sell", "#b2182b", "v"))  # side, word, look
 
 
 def plot_replay(tables: ReplayTables, path: Path, *, title: str) -> None:
     """Draw price with fills, position and equity of the first replication, slice after slice.
 
-    The time axis is hours since the first event, without the gaps between slices.
+    The time axis is hours of trading: the gaps between slices are left out.
     """
     from matplotlib.figure import Figure
 
-    fills, equity = _first_world(tables.fills), _first_world(tables.equity)
-    starts = _starts(fills, equity)
     figure = Figure(figsize=(14, 9), layout="constrained")
     price, position, money = figure.subplots(3, 1, sharex=True, height_ratios=(3, 1, 2))
-    hours = _hours(fills, starts)
-    if hours:
-        price.plot(hours, [mid / 2 for mid in fills["mid2_ticks"]], color="0.75", linewidth=0.8)
-    for side, word, colour, marker in ((0, "buy", BUY_COLOUR, "^"), (1, "sell", SELL_COLOUR, "v")):
-        for is_maker, words, filled in ((1, "maker", True), (0, "taker", False)):
-            rows = [
-                row
-                for row in range(len(hours))
-                if fills["side"][row] == side and bool(fills["is_maker"][row]) == bool(is_maker)
-            ]
-            if rows:
+    slices = _slices(tables)
+    counts: dict[tuple[str, str], int] = {}
+    carried = 0.0
+    for part in slices:
+        price.plot(*part.prices, color="0.6", linewidth=0.6)
+        position.step(*part.position, where="post", color="0.3", linewidth=0.8)
+        hours, values = part.equity
+        money.plot(hours, [carried + value for value in values], color="#2166ac", linewidth=0.9)
+        carried += values[-1] if values else 0.0
+        if part.start > 0.0:
+            for axes in (price, position, money):
+                axes.axvline(part.start, color="0.85", linewidth=0.8)
+        for side, word, colour, marker in MARKS:
+            for is_maker, kind in ((True, "maker"), (False, "taker")):
+                points = part.fills[side, is_maker]
+                counts[word, kind] = counts.get((word, kind), 0) + len(points)
                 price.scatter(
-                    [hours[row] for row in rows],
-                    [fills["price_ticks"][row] for row in rows],
+                    [hour for hour, _ in points],
+                    [ticks for _, ticks in points],
                     marker=marker,
-                    s=18,
-                    facecolors=colour if filled else "none",
+                    s=12,
+                    facecolors=colour if is_maker else "none",
                     edgecolors=colour,
-                    linewidths=0.8,
-                    label=f"{word}, {words} ({len(rows):,})",
+                    linewidths=0.6,
+                    zorder=3,
                 )
+    words = ", ".join(f"{count:,} {word} {kind}" for (word, kind), count in counts.items() if count)
+    price.set_title(f"{title}: {words or 'no fills'} (hollow: taker)", loc="left")
     price.set_ylabel("price (ticks)")
-    price.set_title(title)
-    if hours:
-        price.legend(loc="upper left", fontsize="small")
-        position.step(hours, fills["position_lots"], where="post", color="0.3", linewidth=0.8)
-    position.axhline(0, color="0.8", linewidth=0.8)
     position.set_ylabel("position (lots)")
-    times, values = _equity_curve(equity, starts)
-    money.plot(times, values, color="#2166ac", linewidth=1.0)
-    money.axhline(0, color="0.8", linewidth=0.8)
     money.set_ylabel("equity after costs")
     money.set_xlabel("hours of trading")
+    for axes in (position, money):
+        axes.axhline(0, color="0.8", linewidth=0.8, zorder=0)
     figure.savefig(path, dpi=110)
 
 
-def _first_world(table: dict[str, list[Any]]) -> dict[str, list[Any]]:
-    if not table or not table["replication"]:
-        return table
-    first = min(table["replication"])
-    rows = [row for row, value in enumerate(table["replication"]) if value == first]
-    return {name: [values[row] for row in rows] for name, values in table.items()}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Slice:
+    """What is drawn of one slice; x values in hours."""
+
+    start: float
+    prices: tuple[list[float], list[float]]
+    position: tuple[list[float], list[float]]
+    equity: tuple[list[float], list[float]]
+    fills: dict[tuple[int, bool], list[tuple[float, float]]]  # by (side, is maker)
 
 
-def _starts(*tables: dict[str, list[Any]]) -> dict[str, tuple[int, float]]:
-    """Return for every slice its first time (ns) and the hours that went before it."""
-    spans: dict[str, list[int]] = {}
-    for table in tables:
-        for name, time_ns in zip(table.get("slice", []), table.get("exch_ns", []), strict=True):
-            span = spans.setdefault(name, [time_ns, time_ns])
-            span[0], span[1] = min(span[0], time_ns), max(span[1], time_ns)
-    starts: dict[str, tuple[int, float]] = {}
+def _slices(tables: ReplayTables) -> list[_Slice]:
+    fills, equity = _by_slice(tables.fills), _by_slice(tables.equity)
+    spans: dict[str, tuple[int, int]] = {}
+    for name in dict.fromkeys([*tables.prices, *fills, *equity]):
+        times = [time_ns for time_ns, _ in tables.prices.get(name, [])]
+        for table in (fills, equity):
+            times += table.get(name, {}).get("exch_ns", [])
+        if times:
+            spans[name] = (min(times), max(times))
+    slices: list[_Slice] = []
     before = 0.0
     for name, (first, last) in sorted(spans.items(), key=lambda item: item[1]):
-        starts[name] = (first, before)
-        before += (last - first) / NS_PER_HOUR
-    return starts
+        length = (last - first) / NS_PER_HOUR
+
+        def hours(times: list[int], first: int = first, before: float = before) -> list[float]:
+            return [before + (time_ns - first) / NS_PER_HOUR for time_ns in times]
+
+        mine = fills.get(name, {})
+        at = hours(mine.get("exch_ns", []))
+        marks: dict[tuple[int, bool], list[tuple[float, float]]] = {
+            (side, is_maker): [] for side in (0, 1) for is_maker in (True, False)
+        }
+        for row, hour in enumerate(at):
+            key = (mine["side"][row], bool(mine["is_maker"][row]))
+            marks[key].append((hour, mine["price_ticks"][row]))
+        held = [0.0, *mine.get("position_lots", [])]
+        curve = equity.get(name, {})
+        samples = tables.prices.get(name, [])
+        slices.append(
+            _Slice(
+                start=before,
+                prices=(hours([time for time, _ in samples]), [float(p) for _, p in samples]),
+                # A slice starts flat and keeps its last position to its end.
+                position=([before, *at, before + length], [*held, held[-1]]),
+                equity=(hours(curve.get("exch_ns", [])), curve.get("equity_minor", [])),
+                fills=marks,
+            )
+        )
+        before += length
+    return slices
 
 
-def _hours(table: dict[str, list[Any]], starts: dict[str, tuple[int, float]]) -> list[float]:
-    hours: list[float] = []
-    for name, time_ns in zip(table.get("slice", []), table.get("exch_ns", []), strict=True):
-        first, before = starts[name]
-        hours.append(before + (time_ns - first) / NS_PER_HOUR)
-    return hours
-
-
-def _equity_curve(
-    table: dict[str, list[Any]], starts: dict[str, tuple[int, float]]
-) -> tuple[list[float], list[float]]:
-    """Return the curve over all slices; each starts flat, so it goes on from the one before."""
-    values: list[float] = []
-    before, last, current = 0.0, 0.0, ""
-    for name, value in zip(table.get("slice", []), table.get("equity_minor", []), strict=True):
-        if name != current:
-            before, current = before + last, name
-        values.append(before + value)
-        last = value
-    return _hours(table, starts), values
+def _by_slice(table: Mapping[str, list[Any]]) -> dict[str, dict[str, list[Any]]]:
+    """Return the columns of the first replication, apart for each slice."""
+    if not table or not table["replication"]:
+        return {}
+    first = min(table["replication"])
+    parts: dict[str, list[int]] = {}
+    for row, name in enumerate(table["slice"]):
+        if table["replication"][row] == first:
+            parts.setdefault(name, []).append(row)
+    return {
+        name: {key: [values[row] for row in rows] for key, values in table.items()}
+        for name, rows in parts.items()
+    }

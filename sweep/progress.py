@@ -12,6 +12,7 @@ from rich.table import Table
 from sweep.job import SweepJob, TrackingInfo, TrialSpec
 from sweep.space import Scalar
 
+WIDTH_MAX = 1_000  # of a table, in characters
 PLAIN_EVERY_S = 5.0  # lines for a log file, not a screen
 TABLE_METRICS = ("net_pnl", "fills", "maker_share", "max_drawdown", "opi_at_fill_mean_lots")
 
@@ -39,7 +40,7 @@ class LiveObserver:
         self._done = 0
         self._done_here = 0
         self._failed = 0
-        self._best: tuple[float, int] | None = None
+        self.best: tuple[float, int] | None = None  # objective and trial
         self._ready_s: float | None = None
         self._shown_s = 0.0
 
@@ -88,8 +89,8 @@ class LiveObserver:
         else:
             value = float(record["result"]["objective"])
             sign = 1.0 if self._job.direction == "maximize" else -1.0
-            if self._best is None or sign * value > sign * self._best[0]:
-                self._best = (value, record["trial"])
+            if self.best is None or sign * value > sign * self.best[0]:
+                self.best = (value, record["trial"])
         self._refresh("running")
 
     def on_tracking(self, info: TrackingInfo) -> None:
@@ -111,7 +112,8 @@ class LiveObserver:
             self._progress.update(self._task, completed=self._done, phase=phase, words=words)
         now_s = time.monotonic()
         is_last = self._done >= self._job.trials
-        if not self._console.is_terminal and (now_s - self._shown_s > PLAIN_EVERY_S or is_last):
+        is_due = words != "" and now_s - self._shown_s > PLAIN_EVERY_S
+        if not self._console.is_terminal and (is_due or is_last):
             self._shown_s = now_s
             self._line(f"{self._done}/{self._job.trials} {words}")
 
@@ -123,8 +125,8 @@ class LiveObserver:
             rate = self._done_here / elapsed_s
             words.append(f"{rate:.1f} trials/s")
             words.append(f"ETA {duration((self._job.trials - self._done) / rate)}")
-        if self._best is not None:
-            words.append(f"best {self._best[0]:,.6g} (trial {self._best[1]})")
+        if self.best is not None:
+            words.append(f"best {self.best[0]:,.6g} (trial {self.best[1]})")
         if self._failed:
             words.append(f"{self._failed} failed")
         return ", ".join(words)
@@ -134,7 +136,7 @@ def duration(seconds: float) -> str:
     """Return a time span in the words of a clock: 42 s, 3:07, 2:05:00."""
     whole = round(seconds)
     if whole < 60:
-        return f"{whole} s"
+        return f"{whole} s" if seconds >= 9.5 else f"{seconds:.1f} s"
     hours, rest = divmod(whole, 3600)
     minutes, rest = divmod(rest, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
@@ -143,20 +145,30 @@ def duration(seconds: float) -> str:
 def ranked_table(
     records: Sequence[Mapping[str, Any]], *, metric: str, direction: str, stream: IO[str]
 ) -> None:
-    """Print complete trials, best first, with parameters and a few metrics."""
+    """Print complete trials, best first, with parameters and as many metrics as fit."""
     if not records:
         print("no complete trial", file=stream)
         return
+    console = Console(file=stream, highlight=False)
+    shown = [name for name in TABLE_METRICS if name != metric]
+    title = f"{direction} {metric}"
+    table = _table(records, [metric, *shown], title)
+    wide = console.options.update(width=WIDTH_MAX)
+    if console.is_terminal:
+        while shown and console.measure(table, options=wide).maximum > console.width:
+            shown.pop()
+            table = _table(records, [metric, *shown], title)
+    # A parameter cut in half is worth nothing: rather a long line than that.
+    width = max(console.width, console.measure(table, options=wide).maximum)
+    Console(file=stream, highlight=False, width=width).print(table)
+
+
+def _table(records: Sequence[Mapping[str, Any]], metrics: Sequence[str], title: str) -> Table:
     paths = list(records[0]["params"])
-    metrics = [name for name in TABLE_METRICS if name != metric]
-    shown = [name for name in metrics if name in records[0]["result"]["metrics"]]
-    table = Table(title=f"{direction} {metric}", title_justify="left")
-    for name in ("rank", "trial", metric):
-        table.add_column(name, justify="right")
-    for path in paths:
-        table.add_column(short_name(path, paths), justify="right")
-    for name in shown:
-        table.add_column(name, justify="right")
+    table = Table(title=title, title_justify="left")
+    names = ["rank", "trial", metrics[0], *(short_name(path, paths) for path in paths)]
+    for name in [*names, *metrics[1:]]:
+        table.add_column(name, justify="right", no_wrap=True)
     for rank, record in enumerate(records, start=1):
         values = record["result"]["metrics"]
         table.add_row(
@@ -164,18 +176,17 @@ def ranked_table(
             str(record["trial"]),
             number(record["result"]["objective"]),
             *(number(record["params"].get(path, "")) for path in paths),
-            *(number(values.get(name, "")) for name in shown),
+            *(number(values.get(name, "")) for name in metrics[1:]),
         )
-    console = Console(file=stream, highlight=False)
-    # A table cut at 80 columns hides what was searched: pipes and files get all of it.
-    width = console.width if console.is_terminal else 200
-    console.print(table, width=max(width, 100))
+    return table
 
 
 def short_name(path: str, paths: Sequence[str]) -> str:
-    """Return the shortest ending of a key path that no other path has."""
+    """Return the shortest ending of a key path that says what it is and that no other path has."""
     parts = path.split(".")
-    for count in range(1, len(parts)):
+    # `half_spread_ticks` speaks for itself, `mean_us` does not say of what.
+    least = 1 if "params" in parts else 2
+    for count in range(least, len(parts)):
         ending = ".".join(parts[-count:])
         if sum(1 for other in paths if other == ending or other.endswith(f".{ending}")) == 1:
             return ending

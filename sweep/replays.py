@@ -3,9 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-QUEUE_SCALE = 1 << 20  # fixed point of the queue position
+import rustsim
+
+QUEUE_SCALE: Final = 1 << 20  # fixed point of the queue position
+TRADE_KIND: Final = 1
+PRICE_SAMPLES: Final = 2_000  # per slice
+SCAN_ROWS_MAX: Final = 20_000  # how far to look for a trade from a sampled row
 
 
 @dataclass(slots=True)
@@ -14,6 +19,7 @@ class ReplayTables:
 
     fills: dict[str, list[Any]] = field(default_factory=dict)
     equity: dict[str, list[Any]] = field(default_factory=dict)
+    prices: dict[str, list[tuple[int, int]]] = field(default_factory=dict)  # by slice
 
     def add(
         self,
@@ -47,6 +53,23 @@ class ReplayTables:
                 "equity_minor": [half / 2.0 for _, half in equity],
             },
         )
+
+
+def sample_trades(tape: rustsim.Tape, start: int, stop: int) -> list[tuple[int, int]]:
+    """Return (exchange time in ns, price in ticks) of trades spread evenly over the rows.
+
+    Empty for a tape without trades in reach of the sampled rows.
+    """
+    kinds = memoryview(tape.column("kind"))
+    prices = memoryview(tape.column("price")).cast("i")
+    step = max(1, (stop - start) // PRICE_SAMPLES)
+    samples: dict[int, tuple[int, int]] = {}
+    for row in range(start, stop, step):
+        reach = min(row + SCAN_ROWS_MAX, stop)
+        found = next((at for at in range(row, reach) if kinds[at] == TRADE_KIND), None)
+        if found is not None:
+            samples[found] = (tape.exch_ns(found), prices[found])
+    return [samples[row] for row in sorted(samples)]
 
 
 def _extend(table: dict[str, list[Any]], columns: Mapping[str, Sequence[Any]]) -> None:

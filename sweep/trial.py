@@ -22,6 +22,7 @@ from sweep.template import fill
 
 SERIES_POINTS_MAX: Final = 200
 NS_PER_S: Final = 1_000_000_000
+_LEDGER_MARKS: Final = frozenset({"mid_ticks_x2"})  # a price at the end of a cell: no sum means it
 
 
 class CellRunner:
@@ -48,6 +49,10 @@ class CellRunner:
     def cells(self) -> tuple[Cell, ...]:
         """The cells that every trial replays."""
         return self._cells
+
+    def tape(self, cell: Cell) -> rustsim.Tape:
+        """Return the tape that a cell replays."""
+        return self._tapes[cell.tape]
 
     def run(self, trial: TrialSpec) -> dict[str, Any]:
         """Replay all cells with the parameters of a trial.
@@ -156,7 +161,9 @@ def _ledger_sum(cells: Sequence[Mapping[str, Any]]) -> dict[str, int]:
     total: dict[str, int] = {}
     for cell in cells:
         for key, value in cell["ledger"].items():
-            if "max" in key:
+            if key in _LEDGER_MARKS:
+                continue
+            if "_max" in key:
                 total[key] = max(total.get(key, value), value)
             else:
                 total[key] = total.get(key, 0) + value

@@ -2,10 +2,13 @@
 
 import argparse
 import json
+import shlex
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from sweep.commands import RUNS_DIR
 from sweep.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_TRIALS_FAILED
 from sweep.job import SweepJob, SweepSummary
 from sweep.planning import StudyPlan, make_plan, write_plan
@@ -26,6 +29,9 @@ class _LaunchObserver(LiveObserver):
     def on_start(self, job: SweepJob, recorded: Mapping[str, int]) -> None:
         write_plan(self._plan)
         super().on_start(job, recorded)
+        best = ranking(open_index(job.folder), job.direction)[:1]
+        if best and best[0].objective is not None:
+            self.best = (best[0].objective, best[0].trial)
 
 
 def launch(options: argparse.Namespace) -> int:
@@ -78,7 +84,10 @@ def _show_end(options: argparse.Namespace, job: SweepJob, summary: SweepSummary)
 def _show_where(options: argparse.Namespace, summary: SweepSummary) -> None:
     counts = ", ".join(f"{count} {state}" for state, count in summary.trials.items() if count)
     talk(f"{summary.study}: {counts} in {summary.wall_s:.1f} s, {summary.events:,} events")
-    where = f" --runs-dir {options.runs_dir}" if str(options.runs_dir) != "runs" else ""
+    where = "" if options.runs_dir == Path(RUNS_DIR) else f" --runs-dir {options.runs_dir}"
+    again = f"python -m sweep launch {shlex.quote(str(options.file))}{where}"
+    kept = [text for text in options.overrides if not text.startswith("search.trials=")]
+    kept_words = "".join(f" --set {shlex.quote(text)}" for text in kept)
     talk(f"results   {summary.folder}")
     if summary.tracking.uri != "none":
         if summary.tracking.url:
@@ -88,7 +97,9 @@ def _show_where(options: argparse.Namespace, summary: SweepSummary) -> None:
     if summary.best is not None:
         trial = summary.best["trial"]
         talk(f"look      python -m sweep replay {trial} {summary.study}{where}")
+    trials = sum(summary.trials.values())
     if summary.stopped or summary.trials.get("waiting", 0):
-        talk(f"go on     python -m sweep launch {options.file}{where}")
+        words = kept_words + (f" --set search.trials={trials}" if kept != options.overrides else "")
+        talk(f"go on     {again}{words}")
     else:
-        talk(f"more      python -m sweep launch {options.file}{where} --set search.trials=N")
+        talk(f"more      {again}{kept_words} --set search.trials={2 * trials}")

@@ -6,7 +6,7 @@ import sys
 
 from sweep.errors import EXIT_DONE, ResourceError
 from sweep.planning import read_plan
-from sweep.replays import ReplayTables, write_tables
+from sweep.replays import ReplayTables, sample_trades, write_tables
 from sweep.status import find_study, trial_record
 
 EQUITY_SAMPLES = 4_000  # about two per pixel of the picture
@@ -28,6 +28,9 @@ def replay(options: argparse.Namespace) -> int:
     ):
         result = runner.replay(record["params"], cell, samples=EQUITY_SAMPLES)
         tables.add(cell.slice, cell.replication, result.fills(), result.equity)
+        if cell.slice not in tables.prices:
+            rows = (cell.row_start, cell.row_stop)
+            tables.prices[cell.slice] = sample_trades(runner.tape(cell), *rows)
         digests["/".join(map(str, cell.key))] = result.digest
     output = folder / "replays" / f"trial-{options.trial}"
     try:

@@ -7,6 +7,7 @@ import pytest
 
 from sweep.errors import InputError
 from sweep.exchange import exchange_spec
+from sweep.space import Scalar
 from sweep.template import constants, fill
 
 INSTRUMENT = {"name": "TXF", "tick_value_minor": 200, "visible_levels": 5}
@@ -84,7 +85,7 @@ TEMPLATE = {"a": {"$": "world.a"}, "b": {"c": {"$": "world.b.c"}, "d": 5, "e": N
 
 
 def test_template_is_filled_by_parameters() -> None:
-    params = {"world.a": 1.5, "world.b.c": "back", "unused": 1}
+    params: dict[str, Scalar] = {"world.a": 1.5, "world.b.c": "back", "unused": 1}
     assert fill(TEMPLATE, params) == {"a": 1.5, "b": {"c": "back", "d": 5, "e": None}}
 
 
