@@ -7,6 +7,7 @@ mod digest;
 mod matching;
 mod order_queue;
 mod recorded;
+mod sight;
 
 pub mod book;
 pub mod error;

@@ -6,8 +6,9 @@
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::schedule::NEVER;
+use crate::sight::Touch;
 use crate::sim::{Outcomes, SimulatedExchange, WAKES_PER_INSTANT_MAX};
-use crate::types::{Nanos, OrderEvent, Tick, TickIndex};
+use crate::types::{Nanos, OrderEvent, Tick};
 
 /// Groups between two calls of [`Strategy::poll`].
 const POLL_GROUPS: u32 = 1 << 16;
@@ -136,12 +137,6 @@ pub fn replay<S: Strategy + ?Sized>(
     exchange.finish()
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-struct Touch {
-    prices: (Option<TickIndex>, Option<TickIndex>),
-    lots: (i32, i32),
-}
-
 struct Run<'a> {
     rows: &'a [Tick],
     first_row: usize,
@@ -208,7 +203,7 @@ impl Run<'_> {
     #[inline]
     fn concerns_instantly(&self, exchange: &SimulatedExchange) -> bool {
         match self.filter {
-            WakeFilter::Best => exchange.touch_prices() != self.touch.prices,
+            WakeFilter::Best => Touch::prices_of(exchange.seen_book()) != self.touch.prices,
             WakeFilter::Touch | WakeFilter::Every => true,
             WakeFilter::Own => false,
         }
@@ -222,11 +217,7 @@ impl Run<'_> {
         mut has_news: bool,
     ) -> Result<()> {
         exchange.handle_requests(now_ns)?;
-        if exchange.is_instant() {
-            exchange.refresh_instant_view();
-        } else {
-            has_news |= exchange.see_groups(now_ns, self.rows, self.first_row)?;
-        }
+        has_news |= exchange.see_groups(now_ns, self.rows, self.first_row)?;
         self.events.clear();
         while let Some(event) = exchange.pop_reply(now_ns) {
             self.events.push(event);
@@ -240,6 +231,7 @@ impl Run<'_> {
             self.count_wake(now_ns)?;
             exchange.wakes += 1;
             exchange.host.now_ns = now_ns;
+            exchange.refresh_view();
             strategy.on_wake(
                 &Wake {
                     events: &self.events,
@@ -255,15 +247,16 @@ impl Run<'_> {
     }
 
     fn matches_filter(&mut self, exchange: &SimulatedExchange) -> bool {
-        let view = &exchange.host.view;
-        let touch = Touch {
-            prices: (view.best_bid, view.best_ask),
-            lots: (view.best_bid_lots, view.best_ask_lots),
-        };
-        let before = std::mem::replace(&mut self.touch, touch);
+        let book = exchange.seen_book();
         match self.filter {
-            WakeFilter::Best => before.prices != touch.prices,
-            WakeFilter::Touch => before != touch,
+            WakeFilter::Best => {
+                let prices = Touch::prices_of(book);
+                std::mem::replace(&mut self.touch.prices, prices) != prices
+            }
+            WakeFilter::Touch => {
+                let touch = Touch::of(book);
+                std::mem::replace(&mut self.touch, touch) != touch
+            }
             WakeFilter::Every => true,
             WakeFilter::Own => false,
         }

@@ -16,13 +16,13 @@ use crate::link::Link;
 use crate::matching::{Matching, Outcome, Request};
 use crate::order_queue::Knowledge;
 use crate::queue::units_to_lots;
-use crate::recorded::RecordedBook;
 use crate::rng::Streams;
-use crate::schedule::{NEVER, Schedule};
+use crate::schedule::Schedule;
+use crate::sight::{Sight, refresh_view};
 use crate::spec::SimSpec;
 use crate::types::{
-    EventKind, FLAG_INDICATIVE, FLAG_OUT_OF_VIEW, KIND_CLEAR, KIND_LEVEL, Liquidity, Lots, Nanos,
-    OrderEvent, OrderId, OrderRequest, Reason, Side, Tick, TickIndex,
+    EventKind, FLAG_INDICATIVE, Liquidity, Lots, Nanos, OrderEvent, OrderId, OrderRequest, Reason,
+    Side, Tick, TickIndex,
 };
 
 /// Most wake-ups that one instant may hold before a strategy counts as stuck.
@@ -64,15 +64,6 @@ pub struct Outcomes {
     pub log: Vec<OrderEvent>,
 }
 
-/// A group that happened and is not seen yet.
-#[derive(Debug, Clone, Copy)]
-struct UnseenGroup {
-    at_ns: Nanos,
-    start: usize,
-    stop: usize,
-    is_indicative: bool,
-}
-
 /// The embedded exchange of one strategy.
 #[derive(Debug)]
 pub struct SimulatedExchange {
@@ -89,8 +80,9 @@ pub struct SimulatedExchange {
     timers: Schedule<()>,
     /// The strategy sees every group as it happens: one book serves both clocks.
     is_instant: bool,
-    seen: RecordedBook,
-    unseen: VecDeque<UnseenGroup>,
+    sight: Sight,
+    /// The view lags behind the exchange's book (instant feed only).
+    is_view_stale: bool,
     /// Rows given message by message that are not seen yet, and the number of the first.
     backlog: VecDeque<Tick>,
     backlog_start: usize,
@@ -134,8 +126,8 @@ impl SimulatedExchange {
             replies: Schedule::default(),
             timers: Schedule::default(),
             is_instant,
-            seen: RecordedBook::new(seen),
-            unseen: VecDeque::new(),
+            sight: Sight::new(seen),
+            is_view_stale: false,
             backlog: VecDeque::new(),
             backlog_start: 0,
             mid2: i64::MIN,
@@ -205,6 +197,9 @@ impl SimulatedExchange {
     /// Applies one market group on the exchange clock; `start` is the number of its first row. Returns whether something new is under way.
     #[inline]
     pub(crate) fn apply_group(&mut self, rows: &[Tick], start: usize) -> Result<bool> {
+        if rows[0].flags & FLAG_INDICATIVE != 0 && self.is_instant {
+            self.refresh_view();
+        }
         let exch_ns = rows[0].exch_ns;
         self.exch_ns = exch_ns;
         self.group_ns = exch_ns;
@@ -218,20 +213,18 @@ impl SimulatedExchange {
         if !self.matching.is_indicative() && self.matching.recorded.book.take_best_changed() {
             self.mark(exch_ns)?;
         }
-        if !self.is_instant {
+        let is_indicative = self.matching.is_indicative();
+        if self.is_instant {
+            self.is_view_stale |= !is_indicative;
+        } else {
             let stamp_ns = if self.options.has_local {
                 rows[rows.len() - 1].local_ns
             } else {
                 exch_ns
             };
             let at_ns = self.link.seen_ns(exch_ns, stamp_ns);
-            let is_indicative = self.matching.is_indicative();
-            self.unseen.push_back(UnseenGroup {
-                at_ns,
-                start,
-                stop: start + rows.len(),
-                is_indicative,
-            });
+            self.sight
+                .expect(at_ns, start, start + rows.len(), is_indicative);
         }
         Ok(is_scheduled)
     }
@@ -295,34 +288,16 @@ impl SimulatedExchange {
         rows: &[Tick],
         first_row: usize,
     ) -> Result<bool> {
-        let mut has_news = false;
-        while let Some(group) = self.unseen.front().copied() {
-            if group.at_ns > now_ns {
-                break;
-            }
-            self.unseen.pop_front();
-            let group_rows = &rows[group.start - first_row..group.stop - first_row];
-            self.seen.begin_group();
-            for row in group_rows {
-                see_row(&mut self.seen, row, group_rows.len() > 1)?;
-            }
-            has_news |= !group.is_indicative;
-            self.host.view.exch_ns = group_rows[0].exch_ns;
-        }
-        if has_news {
-            let Self { seen, host, .. } = self;
-            refresh_view(host, seen);
-        }
-        Ok(has_news)
+        self.sight.see(&mut self.host, now_ns, rows, first_row)
     }
 
-    /// Brings the view up to what happened at the exchange (instant feed).
+    /// Brings the view up to the last market group seen.
     #[inline]
-    pub(crate) fn refresh_instant_view(&mut self) {
-        if !self.matching.is_indicative() {
-            let Self { matching, host, .. } = self;
-            host.view.exch_ns = self.group_ns;
-            refresh_view(host, &matching.recorded);
+    pub(crate) fn refresh_view(&mut self) {
+        if !self.is_instant {
+            self.sight.refresh(&mut self.host);
+        } else if std::mem::take(&mut self.is_view_stale) {
+            refresh_view(&mut self.host, &self.matching.recorded, self.group_ns);
         }
     }
 
@@ -334,22 +309,24 @@ impl SimulatedExchange {
         self.matching.is_indicative()
     }
 
-    /// Returns the best prices on the exchange clock as one comparable value.
+    /// Returns the book that the strategy sees.
     #[inline]
-    pub(crate) fn touch_prices(&self) -> (Option<TickIndex>, Option<TickIndex>) {
-        let book = &self.matching.recorded.book;
-        (book.best(Side::Bid), book.best(Side::Ask))
+    pub(crate) fn seen_book(&self) -> &LimitOrderBook {
+        if self.is_instant {
+            &self.matching.recorded.book
+        } else {
+            self.sight.book()
+        }
     }
 
     /// Returns when the next thing besides an unread market group is due.
     #[inline]
     pub(crate) fn next_due_ns(&self) -> Nanos {
-        let unseen = self.unseen.front().map_or(NEVER, |group| group.at_ns);
         self.requests
             .next_ns()
             .min(self.replies.next_ns())
             .min(self.timers.next_ns())
-            .min(unseen)
+            .min(self.sight.next_ns())
     }
 
     pub(crate) fn pop_reply(&mut self, now_ns: Nanos) -> Option<OrderEvent> {
@@ -476,22 +453,20 @@ impl SimulatedExchange {
     }
 
     fn see_backlog(&mut self, until_ns: Nanos) -> Result<()> {
-        if self
-            .unseen
-            .front()
-            .is_none_or(|group| group.at_ns > until_ns)
-        {
-            return Ok(());
-        }
-        let mut backlog = std::mem::take(&mut self.backlog);
-        self.see_groups(until_ns, backlog.make_contiguous(), self.backlog_start)?;
-        let keep_from = self
-            .unseen
-            .front()
-            .map_or(self.backlog_start + backlog.len(), |group| group.start);
-        backlog.drain(..keep_from - self.backlog_start);
-        self.backlog_start = keep_from;
-        self.backlog = backlog;
+        let Self {
+            sight,
+            host,
+            backlog,
+            backlog_start,
+            ..
+        } = self;
+        sight.see(host, until_ns, backlog.make_contiguous(), *backlog_start)?;
+        let keep_from = sight
+            .first_unseen_row()
+            .unwrap_or(*backlog_start + backlog.len());
+        backlog.drain(..keep_from - *backlog_start);
+        *backlog_start = keep_from;
+        self.refresh_view();
         Ok(())
     }
 }
@@ -538,9 +513,7 @@ impl ExecutionGateway for SimulatedExchange {
         self.settle(exch_ns - 1, &mut events)?;
         let start = usize::try_from(self.events).expect("rows of one run fit the address space");
         self.apply_group(message, start)?;
-        if self.is_instant {
-            self.refresh_instant_view();
-        } else {
+        if !self.is_instant {
             if self.backlog.is_empty() {
                 self.backlog_start = start;
             }
@@ -550,33 +523,6 @@ impl ExecutionGateway for SimulatedExchange {
         self.host.now_ns = exch_ns;
         Ok(events)
     }
-}
-
-fn see_row(seen: &mut RecordedBook, row: &Tick, track: bool) -> Result<()> {
-    let side = if row.side == 0 { Side::Bid } else { Side::Ask };
-    match row.kind {
-        KIND_CLEAR => seen.clear(),
-        KIND_LEVEL => {
-            let track = track && row.flags & (FLAG_INDICATIVE | FLAG_OUT_OF_VIEW) == 0;
-            seen.level(side, row.price, row.qty, track)?;
-        }
-        _ if row.flags & FLAG_INDICATIVE == 0 => {
-            seen.trade(side, row.price, row.qty)?;
-        }
-        _ => {}
-    }
-    Ok(())
-}
-
-#[inline]
-fn refresh_view(host: &mut Host, recorded: &RecordedBook) {
-    let book = &recorded.book;
-    let view = &mut host.view;
-    view.best_bid = book.best(Side::Bid);
-    view.best_ask = book.best(Side::Ask);
-    view.best_bid_lots = view.best_bid.map_or(0, |price| book.size(Side::Bid, price));
-    view.best_ask_lots = view.best_ask.map_or(0, |price| book.size(Side::Ask, price));
-    view.last_trade = recorded.last_trade;
 }
 
 fn lost_event(request: Request, give_up_ns: Nanos) -> OrderEvent {

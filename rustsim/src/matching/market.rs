@@ -1,0 +1,374 @@
+//! Market rows against own resting orders (`docs/semantics.md` sections 3 and 4).
+
+use super::{Matching, Outcome};
+use crate::consumed::units;
+use crate::error::Result;
+use crate::ledger::FillInput;
+use crate::order_queue::{Knowledge, OrderQueue, RestingOrder, share_trade};
+use crate::recorded::TradeChange;
+use crate::rng::Purpose;
+use crate::types::{
+    EventKind, FLAG_GAP, FLAG_INDICATIVE, FLAG_OUT_OF_VIEW, KIND_CLEAR, KIND_LEVEL, Liquidity,
+    Lots, Nanos, OrderEvent, Reason, Side, Tick, TickIndex,
+};
+
+impl Matching {
+    /// Applies the rows of one exchange time; `ordinal` is the tape row number of the first.
+    #[inline]
+    pub(crate) fn apply_group(&mut self, rows: &[Tick], ordinal: u64) -> Result<()> {
+        self.recorded.begin_group();
+        self.group_has_market = false;
+        self.track_credit = rows.len() > 1;
+        let resting = !(self.own[0].orders().is_empty() && self.own[1].orders().is_empty());
+        if resting && self.track_credit {
+            for queue in &mut self.own {
+                queue
+                    .orders_mut()
+                    .iter_mut()
+                    .for_each(|order| order.ahead_before_decrease = None);
+            }
+        }
+        for (row, ordinal) in rows.iter().zip(ordinal..) {
+            self.apply_row(row, ordinal)?;
+        }
+        self.indicative = !self.group_has_market;
+        if resting && self.group_has_market {
+            self.cross(rows[0].exch_ns);
+        }
+        Ok(())
+    }
+
+    #[inline(always)]
+    #[allow(
+        clippy::inline_always,
+        reason = "every market row passes here; a call costs as much as the work"
+    )]
+    fn apply_row(&mut self, row: &Tick, ordinal: u64) -> Result<()> {
+        let side = if row.side == 0 { Side::Bid } else { Side::Ask };
+        if row.flags & (FLAG_GAP | FLAG_INDICATIVE | FLAG_OUT_OF_VIEW) != 0
+            || row.kind == KIND_CLEAR
+        {
+            return self.apply_unusual_row(row, side, ordinal);
+        }
+        self.group_has_market = true;
+        if row.kind == KIND_LEVEL {
+            self.level(row, side, ordinal)
+        } else {
+            self.trade(row, side, ordinal)
+        }
+    }
+
+    #[cold]
+    fn apply_unusual_row(&mut self, row: &Tick, side: Side, ordinal: u64) -> Result<()> {
+        if row.flags & FLAG_GAP != 0 {
+            self.hide(|_| true);
+        }
+        let indicative = row.flags & FLAG_INDICATIVE != 0;
+        self.group_has_market |= !indicative;
+        if row.kind == KIND_CLEAR {
+            self.recorded.clear();
+            self.consumed.clear();
+            self.hide(|_| true);
+            return Ok(());
+        }
+        if row.kind != KIND_LEVEL {
+            return if indicative {
+                Ok(())
+            } else {
+                self.trade(row, side, ordinal)
+            };
+        }
+        if !indicative && row.flags & FLAG_OUT_OF_VIEW == 0 {
+            return self.level(row, side, ordinal);
+        }
+        let before = self.recorded.level(side, row.price, row.qty, false)?;
+        self.consumed
+            .on_level(side, row.price, before, row.qty, row.exch_ns);
+        self.hide(|order| order.side == side && order.price == row.price);
+        Ok(())
+    }
+
+    fn hide(&mut self, concerns: impl Fn(&RestingOrder) -> bool) {
+        for order in self.own.iter_mut().flat_map(OrderQueue::orders_mut) {
+            if order.knowledge == Knowledge::Followed && concerns(order) {
+                order.knowledge = Knowledge::Hidden;
+            }
+        }
+    }
+
+    #[inline(always)]
+    #[allow(
+        clippy::inline_always,
+        reason = "every market row passes here; a call costs as much as the work"
+    )]
+    fn level(&mut self, row: &Tick, side: Side, ordinal: u64) -> Result<()> {
+        let before = self
+            .recorded
+            .level(side, row.price, row.qty, self.track_credit)?;
+        if !self.consumed.is_empty() {
+            self.consumed
+                .on_level(side, row.price, before, row.qty, row.exch_ns);
+        }
+        if self.own[side as usize].holds(row.price) {
+            self.level_own(row, side, before, ordinal);
+        }
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn level_own(&mut self, row: &Tick, side: Side, before: i32, ordinal: u64) {
+        let after = units(Lots::from(row.qty));
+        for order in self.own[side as usize].level_mut(row.price) {
+            match order.knowledge {
+                Knowledge::Unknown if row.qty > 0 => {
+                    order.knowledge = Knowledge::Followed;
+                    order.ahead = after;
+                }
+                Knowledge::Unknown => {}
+                Knowledge::Hidden => order.ahead = order.ahead.min(after),
+                Knowledge::Followed => {
+                    if row.qty < before && order.ahead_before_decrease.is_none() {
+                        order.ahead_before_decrease = Some(order.ahead);
+                    }
+                }
+            }
+        }
+        if row.qty < before {
+            self.cancel_at_level(side, row.price, before, row.qty, row.exch_ns, ordinal);
+        }
+        for order in self.own[side as usize].level_mut(row.price) {
+            if order.knowledge == Knowledge::Hidden {
+                order.knowledge = Knowledge::Followed;
+            }
+            if order.knowledge == Knowledge::Followed {
+                order.ahead = order.ahead.min(after);
+            }
+        }
+    }
+
+    /// Lets the queue model place a cancel that took a level from `before` to `after` lots.
+    fn cancel_at_level(
+        &mut self,
+        side: Side,
+        price: TickIndex,
+        before: i32,
+        after: i32,
+        at_ns: Nanos,
+        ordinal: u64,
+    ) {
+        let (level, cancelled) = (units(Lots::from(before)), units(Lots::from(before - after)));
+        let mut drawn = None;
+        let mut ahead_of_last = 0;
+        for order in self.own[side as usize].level_mut(price) {
+            if order.knowledge != Knowledge::Followed {
+                continue;
+            }
+            let streams = &self.streams;
+            let part =
+                self.queue
+                    .part_ahead(self.mode, order.ahead.min(level), level, cancelled, || {
+                        *drawn.get_or_insert_with(|| {
+                            streams.uniform(Purpose::QueueDecay, at_ns, ordinal)
+                        })
+                    });
+            order.ahead = (order.ahead.min(level) - part)
+                .max(ahead_of_last)
+                .min(units(Lots::from(after)));
+            ahead_of_last = order.ahead;
+        }
+    }
+
+    #[inline(never)]
+    fn trade(&mut self, row: &Tick, side: Side, ordinal: u64) -> Result<()> {
+        let own = &self.own[side as usize];
+        if let Some(best) = own.best() {
+            if side.is_better(best, row.price) {
+                self.fill_better(
+                    side,
+                    row.price,
+                    row.exch_ns,
+                    Lots::from(row.qty),
+                    |p, limit| side.is_better(p, limit),
+                );
+            }
+        }
+        if self.own[side as usize].holds(row.price) {
+            let is_visible = self.is_in_view(side, row.price);
+            let change = self.recorded.trade(side, row.price, row.qty)?;
+            self.trade_own(row, side, change, is_visible, ordinal);
+            self.consumed
+                .on_trade(side, row.price, row.qty, change.after, row.exch_ns);
+            return Ok(());
+        }
+        let change = self.recorded.trade(side, row.price, row.qty)?;
+        if !self.consumed.is_empty() {
+            self.consumed
+                .on_trade(side, row.price, row.qty, change.after, row.exch_ns);
+        }
+        Ok(())
+    }
+
+    fn trade_own(
+        &mut self,
+        row: &Tick,
+        side: Side,
+        change: TradeChange,
+        is_visible: bool,
+        ordinal: u64,
+    ) {
+        let reordered = change.credit_used > 0;
+        let rest = change.credit - change.credit_used;
+        let size_before = change.before + change.credit;
+        for order in self.own[side as usize].level_mut(row.price) {
+            if order.knowledge == Knowledge::Unknown && is_visible {
+                order.knowledge = Knowledge::Followed;
+                order.ahead = units(Lots::from(size_before));
+            }
+            if let (true, Knowledge::Followed, Some(ahead)) =
+                (reordered, order.knowledge, order.ahead_before_decrease)
+            {
+                order.ahead = ahead;
+            }
+        }
+        self.trade_own_fill(row, side);
+        let after = units(Lots::from(change.after + rest));
+        for order in self.own[side as usize].level_mut(row.price) {
+            if order.knowledge == Knowledge::Followed {
+                order.ahead = order.ahead.min(after);
+                if reordered {
+                    order.ahead_before_decrease = Some(order.ahead);
+                }
+            }
+        }
+        if reordered && rest > 0 {
+            self.cancel_at_level(
+                side,
+                row.price,
+                change.after + rest,
+                change.after,
+                row.exch_ns,
+                ordinal,
+            );
+        }
+    }
+
+    fn trade_own_fill(&mut self, row: &Tick, side: Side) {
+        let traded = Lots::from(row.qty);
+        let Self { own, output, .. } = self;
+        let level = own[side as usize].level_mut(row.price);
+        let known: Vec<usize> = (0..level.len())
+            .filter(|i| level[*i].knowledge != Knowledge::Unknown)
+            .collect();
+        let mut fills = Vec::with_capacity(known.len());
+        let state: Vec<(i64, Lots)> = known
+            .iter()
+            .map(|i| (level[*i].ahead, level[*i].leaves()))
+            .collect();
+        let market = share_trade(traded, state.into_iter(), |_, lots| fills.push(lots));
+        for (index, lots) in known.into_iter().zip(fills) {
+            let order = &mut level[index];
+            if lots > 0 {
+                output.push(maker_fill(order, lots, row.exch_ns, traded));
+            }
+            order.ahead = (order.ahead - units(market)).max(0);
+        }
+        own[side as usize].drop_filled();
+    }
+
+    /// Fills all leaves of own orders whose price satisfies `concerns` against `limit`; best price first.
+    fn fill_better(
+        &mut self,
+        side: Side,
+        limit: TickIndex,
+        now_ns: Nanos,
+        cause_lots: Lots,
+        concerns: impl Fn(TickIndex, TickIndex) -> bool,
+    ) {
+        let Self { own, output, .. } = self;
+        let queue = &mut own[side as usize];
+        for order in queue
+            .orders_mut()
+            .iter_mut()
+            .take_while(|order| concerns(order.price, limit))
+        {
+            let lots = order.leaves();
+            output.push(maker_fill(order, lots, now_ns, cause_lots));
+        }
+        queue.drop_filled();
+    }
+
+    #[inline(never)]
+    fn cross(&mut self, now_ns: Nanos) {
+        for side in [Side::Bid, Side::Ask] {
+            let Some(own_best) = self.own[side as usize].best() else {
+                continue;
+            };
+            let Some(opposite) = self.best_available(side.opposite(), now_ns) else {
+                continue;
+            };
+            if side.reaches(own_best, opposite) {
+                self.fill_better(side, opposite, now_ns, 0, |price, limit| {
+                    side.reaches(price, limit)
+                });
+            }
+        }
+    }
+
+    /// Returns the best price of a side that still has lots for a taker.
+    fn best_available(&self, side: Side, now_ns: Nanos) -> Option<TickIndex> {
+        let book = &self.recorded.book;
+        let mut price = book.best(side)?;
+        if self.consumed.is_empty() {
+            return Some(price);
+        }
+        while self.available(side, price, now_ns) == 0 {
+            price = book.next_worse(side, price)?;
+        }
+        Some(price)
+    }
+
+    fn is_in_view(&self, side: Side, price: TickIndex) -> bool {
+        if self.visible_levels == 0 {
+            return true;
+        }
+        self.recorded
+            .book
+            .nth_best(side, self.visible_levels)
+            .is_none_or(|last| !side.is_better(last, price))
+    }
+}
+
+fn maker_fill(order: &mut RestingOrder, lots: Lots, now_ns: Nanos, cause_lots: Lots) -> Outcome {
+    let is_first_fill = order.filled == 0;
+    order.filled += lots;
+    let event = OrderEvent {
+        kind: EventKind::Filled,
+        order_id: order.id,
+        exch_ns: now_ns,
+        local_ns: now_ns,
+        side: order.side,
+        price: order.price,
+        qty: lots,
+        leaves: order.leaves(),
+        liquidity: Liquidity::Maker,
+        reason: Reason::None,
+    };
+    let fill = FillInput {
+        exch_ns: now_ns,
+        order_id: order.id,
+        side: order.side,
+        price: order.price,
+        lots,
+        liquidity: Liquidity::Maker,
+        ahead_units: order.ahead_or_unknown(),
+        arrival_ns: order.arrival_ns,
+        ahead_at_arrival_units: order.ahead_at_arrival,
+        cause_lots,
+        is_first_fill,
+    };
+    Outcome {
+        event,
+        fill: Some(fill),
+        session: order.session,
+    }
+}

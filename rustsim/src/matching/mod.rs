@@ -1,0 +1,229 @@
+//! The exchange itself: market rows against own resting orders, and own requests on arrival. Exchange clock only.
+//!
+//! Rules and their order: `docs/semantics.md` sections 3 to 5. Everything that happens to an own order is appended to `output`; whoever drives
+//! the exchange takes it from there to the ledger, the digest and the way home.
+
+mod market;
+mod requests;
+
+use crate::book::LimitOrderBook;
+use crate::consumed::Consumed;
+use crate::error::Result;
+use crate::ledger::FillInput;
+use crate::order_queue::{OrderQueue, RestingOrder};
+use crate::queue::{Mode, QueueDecay};
+use crate::recorded::RecordedBook;
+use crate::rng::Streams;
+use crate::spec::{BelowFilled, SimSpec};
+use crate::types::{
+    EventKind, Liquidity, Lots, Nanos, OrderEvent, OrderId, OrderRequest, Reason, Side, TickIndex,
+};
+
+/// Something that happened to an own order at the exchange, before it travels home.
+#[derive(Debug, Clone)]
+pub(crate) struct Outcome {
+    pub(crate) event: OrderEvent,
+    pub(crate) fill: Option<FillInput>,
+    pub(crate) session: u8,
+}
+
+/// A request as it arrives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Request {
+    Place {
+        id: OrderId,
+        order: OrderRequest,
+    },
+    Cancel {
+        id: OrderId,
+        session: u8,
+    },
+    Amend {
+        id: OrderId,
+        price: Option<TickIndex>,
+        qty: Option<Lots>,
+        session: u8,
+    },
+}
+
+#[derive(Debug)]
+pub(crate) struct Matching {
+    pub(crate) recorded: RecordedBook,
+    own: [OrderQueue; 2],
+    consumed: Consumed,
+    queue: QueueDecay,
+    mode: Mode,
+    streams: Streams,
+    visible_levels: u32,
+    price_min: TickIndex,
+    price_max: TickIndex,
+    lots_max: Lots,
+    below_filled: BelowFilled,
+    /// Ids that ever arrived; index = id.
+    arrived: Vec<bool>,
+    /// The last group held auction rows only.
+    indicative: bool,
+    group_has_market: bool,
+    track_credit: bool,
+    pub(crate) output: Vec<Outcome>,
+}
+
+impl Matching {
+    pub(crate) fn new(spec: &SimSpec, book: LimitOrderBook, streams: Streams) -> Result<Self> {
+        Ok(Self {
+            recorded: RecordedBook::new(book),
+            own: [OrderQueue::new(Side::Bid), OrderQueue::new(Side::Ask)],
+            consumed: Consumed::new(spec.impact.half_life_ns),
+            queue: QueueDecay::build(&spec.queue)?,
+            mode: spec.queue.mode,
+            streams,
+            visible_levels: spec.instrument.visible_levels,
+            price_min: spec.instrument.price_min.unwrap_or(TickIndex::MIN),
+            price_max: spec.instrument.price_max.unwrap_or(TickIndex::MAX),
+            lots_max: spec
+                .instrument
+                .max_order_lots
+                .unwrap_or(Lots::from(i32::MAX)),
+            below_filled: spec.rules.amend_below_filled,
+            arrived: vec![false],
+            indicative: false,
+            group_has_market: false,
+            track_credit: false,
+            output: Vec::new(),
+        })
+    }
+
+    pub(crate) fn is_indicative(&self) -> bool {
+        self.indicative
+    }
+
+    pub(crate) fn available(&self, side: Side, price: TickIndex, now_ns: Nanos) -> Lots {
+        self.consumed
+            .available(side, price, self.recorded.book.size(side, price), now_ns)
+    }
+
+    pub(crate) fn resting(&self, id: OrderId) -> Option<&RestingOrder> {
+        self.own
+            .iter()
+            .find_map(|queue| queue.find(id).map(|index| &queue.orders()[index]))
+    }
+
+    /// Ends every resting order; returns them by id.
+    pub(crate) fn drain_resting(&mut self) -> Vec<RestingOrder> {
+        let mut all = Vec::new();
+        for queue in &mut self.own {
+            while !queue.orders().is_empty() {
+                all.push(queue.remove(0));
+            }
+        }
+        all.sort_by_key(|order| order.id);
+        all
+    }
+
+    fn emit(
+        &mut self,
+        order: &Incoming,
+        kind: EventKind,
+        now_ns: Nanos,
+        qty: Lots,
+        leaves: Lots,
+        reason: Reason,
+    ) {
+        let event = OrderEvent {
+            kind,
+            order_id: order.id,
+            exch_ns: now_ns,
+            local_ns: now_ns,
+            side: order.side,
+            price: order.price,
+            qty,
+            leaves,
+            liquidity: Liquidity::Taker,
+            reason,
+        };
+        self.output.push(Outcome {
+            event,
+            fill: None,
+            session: order.session,
+        });
+    }
+
+    fn emit_taker_fill(&mut self, order: &Incoming, price: TickIndex, lots: Lots, now_ns: Nanos) {
+        let leaves = order.total - order.filled;
+        let event = OrderEvent {
+            kind: EventKind::Filled,
+            order_id: order.id,
+            exch_ns: now_ns,
+            local_ns: now_ns,
+            side: order.side,
+            price,
+            qty: lots,
+            leaves,
+            liquidity: Liquidity::Taker,
+            reason: Reason::None,
+        };
+        let fill = FillInput {
+            exch_ns: now_ns,
+            order_id: order.id,
+            side: order.side,
+            price,
+            lots,
+            liquidity: Liquidity::Taker,
+            ahead_units: -1,
+            arrival_ns: now_ns,
+            ahead_at_arrival_units: -1,
+            cause_lots: 0,
+            is_first_fill: order.filled == lots,
+        };
+        self.output.push(Outcome {
+            event,
+            fill: Some(fill),
+            session: order.session,
+        });
+    }
+}
+
+/// An order while it is being handled.
+#[derive(Debug, Clone, Copy)]
+struct Incoming {
+    id: OrderId,
+    side: Side,
+    price: TickIndex,
+    /// Worst price that it takes; differs from `price` for market orders.
+    limit: TickIndex,
+    total: Lots,
+    filled: Lots,
+    post_only: bool,
+    session: u8,
+}
+
+impl Incoming {
+    /// What a refusal says about an order that is not at the exchange.
+    fn nothing(id: OrderId, session: u8) -> Self {
+        Self {
+            id,
+            side: Side::Bid,
+            price: 0,
+            limit: 0,
+            total: 0,
+            filled: 0,
+            post_only: false,
+            session,
+        }
+    }
+}
+
+impl From<&RestingOrder> for Incoming {
+    fn from(order: &RestingOrder) -> Self {
+        Self {
+            id: order.id,
+            side: order.side,
+            price: order.price,
+            limit: order.price,
+            total: order.total,
+            filled: order.filled,
+            post_only: order.post_only,
+            session: order.session,
+        }
+    }
+}
