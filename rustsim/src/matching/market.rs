@@ -315,7 +315,7 @@ impl Matching {
     }
 
     /// Returns the best price of a side that still has lots for a taker.
-    fn best_available(&self, side: Side, now_ns: Nanos) -> Option<TickIndex> {
+    pub(super) fn best_available(&self, side: Side, now_ns: Nanos) -> Option<TickIndex> {
         let book = &self.recorded.book;
         let mut price = book.best(side)?;
         if self.consumed.is_empty() {
@@ -327,7 +327,7 @@ impl Matching {
         Some(price)
     }
 
-    fn is_in_view(&self, side: Side, price: TickIndex) -> bool {
+    pub(super) fn is_in_view(&self, side: Side, price: TickIndex) -> bool {
         if self.visible_levels == 0 {
             return true;
         }
