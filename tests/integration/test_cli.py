@@ -1,0 +1,265 @@
+"""The command line as a user meets it: exit codes, streams, help."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from sweep.errors import EXIT_CODES
+
+ROOT = Path(__file__).resolve().parents[2]
+VERBS = ("launch", "plan", "status", "replay", "verify", "sync", "ui")
+ACTIONS = ("import", "inspect", "generate")
+
+
+def sweep(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a command in a folder that is not the repository, without touching the user's runs."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "120", "NO_COLOR": "1"}
+    return subprocess.run(
+        [sys.executable, "-m", "sweep", *arguments],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_help_lists_every_verb_and_exit_code(tmp_path: Path) -> None:
+    done = sweep("--help", folder=tmp_path)
+    assert done.returncode == 0
+    for verb in (*VERBS, "data"):
+        assert f"\n    {verb} " in done.stdout
+    for code, words in EXIT_CODES.items():
+        assert f"{code:>3}  {words}" in done.stdout
+
+
+@pytest.mark.parametrize("words", [*((verb,) for verb in VERBS), *(("data", a) for a in ACTIONS)])
+def test_help_of_every_verb_has_an_example_and_the_options(
+    words: tuple[str, ...], tmp_path: Path
+) -> None:
+    done = sweep(*words, "--help", folder=tmp_path)
+    assert done.returncode == 0
+    assert f"example:\n  python -m sweep {' '.join(words)}" in done.stdout
+    for option in ("--runs-dir", "--json"):
+        assert option in done.stdout
+    assert ("--set" in done.stdout) == (words[-1] in ("launch", "plan", "import"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "the following arguments are required: COMMAND"),
+        (("lunch",), "invalid choice: 'lunch'"),
+        (("launch",), "the following arguments are required: STUDY.yaml"),
+        (("launch", "gone.yaml"), "gone.yaml:1:1: Cannot read the study file"),
+        (("plan", "bad.yaml"), "bad.yaml:2:1: sead: Unknown key 'sead'"),
+        (("launch", "bad.yaml", "--set", "seed"), "--set seed:1:1: An override has the form"),
+        (("status",), "say which study; there are: none"),
+        (("status", "nope"), "no study 'nope'"),
+        (("replay", "1", "../x"), "no study '../x'"),
+        (("verify", "one"), "invalid int value: 'one'"),
+        (("sync", "nope"), "no study 'nope'"),
+        (("ui", "nope"), "no study 'nope'"),
+    ],
+)
+def test_bad_input_ends_with_2_and_a_word_on_stderr(
+    arguments: tuple[str, ...], message: str, tmp_path: Path
+) -> None:
+    (tmp_path / "bad.yaml").write_text("study: x\nsead: 7\n")
+    done = sweep(*arguments, folder=tmp_path)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+    assert not (tmp_path / "runs").exists()
+
+
+def test_bad_study_is_refused_before_heavy_imports(tmp_path: Path) -> None:
+    (tmp_path / "bad.yaml").write_text("study: x\nsead: 7\n")
+    program = (
+        "import sys\nfrom sweep.studyfile import StudyError, load_study\nfrom pathlib import Path\n"
+        "try:\n    load_study(Path('bad.yaml'))\nexcept StudyError:\n    pass\n"
+        "heavy = {'ray', 'mlflow', 'optuna', 'polars', 'numba', 'matplotlib', 'pandas'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("verb", ["launch", "plan"])
+def test_bad_study_is_refused_within_a_second(verb: str, tmp_path: Path) -> None:
+    (tmp_path / "bad.yaml").write_text("study: x\nsead: 7\n")
+    started_s = time.perf_counter()
+    done = sweep(verb, "bad.yaml", folder=tmp_path)
+    elapsed_s = time.perf_counter() - started_s
+    assert done.returncode == 2
+    assert elapsed_s < 1.0, f"{elapsed_s:.2f} s"
+
+
+STUDY = """\
+study: small
+seed: 3
+data:
+  source: {reader: synthetic, instrument: SYN, generate: {events: 20000, seed: 5}}
+venue: {profile: taifex, commission_per_lot: 20}
+strategy:
+  class: strategies.maker:MakerStrategy
+  params:
+    half_spread_ticks: {float: [0.5, 3.0]}
+    skew_ticks_per_lot: {float: [0.0, 1.0]}
+world:
+  latency:
+    place: {model: gamma, mean_us: {float: [500, 20000], log: true}, cv: 0.5, floor_us: 200}
+    cancel: {model: constant, mean_us: 2000}
+  queue: uniform
+  replications: 2
+objective: {maximize: net_pnl}
+search: {sampler: tpe, trials: 6}
+run: {backend: inline}
+tracking: {uri: none}
+"""
+
+
+@pytest.fixture(scope="module")
+def launched(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder in which the small study was launched."""
+    folder = tmp_path_factory.mktemp("user")
+    (folder / "small.yaml").write_text(STUDY)
+    done = sweep("launch", "small.yaml", "--json", folder=folder)
+    assert done.returncode == 0, done.stderr
+    (folder / "launch.json").write_text(done.stdout)
+    (folder / "launch.err").write_text(done.stderr)
+    return folder
+
+
+def test_launch_prints_one_document_and_talks_on_stderr(launched: Path) -> None:
+    document = json.loads((launched / "launch.json").read_text())
+    assert list(document)[:7] == [
+        "study",
+        "folder",
+        "trials",
+        "events",
+        "wall_s",
+        "best",
+        "tracking",
+    ]
+    assert document["study"] == "small"
+    assert Path(document["folder"]) == launched / "runs" / "small"
+    assert document["trials"] == {"complete": 6, "failed": 0, "running": 0, "waiting": 0}
+    assert document["best"]["objective"] == document["best"]["metrics"]["net_pnl"]
+    assert len(document["best"]["digest"]) == 64
+    plan = json.loads((launched / "runs" / "small" / "plan.json").read_text())
+    cells = plan["runner"]["payload"]["cells"]
+    assert document["events"] == 6 * sum(c["row_stop"] - c["row_start"] for c in cells)
+    talk = (launched / "launch.err").read_text()
+    assert "maximize net_pnl" in talk
+    assert "python -m sweep replay" in talk
+
+
+def test_status_says_the_same_as_launch(launched: Path) -> None:
+    done = sweep("status", "--json", folder=launched)
+    assert done.returncode == 0, done.stderr
+    told, found = json.loads((launched / "launch.json").read_text()), json.loads(done.stdout)
+    for key in ("study", "folder", "trials", "events", "best"):
+        assert found[key] == told[key]
+
+
+def test_launching_again_does_no_trial_twice(launched: Path) -> None:
+    before = (launched / "runs" / "small" / "results" / "log").read_bytes()
+    done = sweep("launch", "small.yaml", "--json", folder=launched)
+    assert done.returncode == 0, done.stderr
+    after = (launched / "runs" / "small" / "results" / "log").read_bytes()
+    assert after[: len(before)] == before
+    assert after.count(b'"kind":"trial"') == 6
+    told = json.loads((launched / "launch.json").read_text())
+    assert json.loads(done.stdout)["best"] == told["best"]
+
+
+def test_other_inputs_under_the_same_name_are_refused(launched: Path) -> None:
+    done = sweep("launch", "small.yaml", "--set", "world.queue=back", folder=launched)
+    assert done.returncode == 5
+    assert "started with another study file" in done.stderr
+    assert "--set study=NAME" in done.stderr
+
+
+def test_verify_finds_the_digest_again(launched: Path) -> None:
+    done = sweep("verify", "0", "--json", folder=launched)
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert document["equal"] is True
+    assert document["recorded"] == document["replayed"]
+
+
+def test_verify_tells_a_difference(launched: Path, tmp_path: Path) -> None:
+    source = launched / "runs" / "small"
+    target = tmp_path / "runs" / "small"
+    (target / "results").mkdir(parents=True)
+    (target / "results" / "log").write_bytes((source / "results" / "log").read_bytes())
+    plan = json.loads((source / "plan.json").read_text())
+    plan["runner"]["payload"]["seed"] += 1
+    (target / "plan.json").write_text(json.dumps(plan))
+    done = sweep("verify", "0", folder=tmp_path)
+    assert done.returncode == 3
+    assert "differs in" in done.stdout
+
+
+def test_replay_keeps_fills_equity_and_a_picture(launched: Path) -> None:
+    done = sweep("replay", "1", "small", "--json", folder=launched)
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    import polars
+
+    fills = polars.read_parquet(document["files"]["fills"])
+    equity = polars.read_parquet(document["files"]["equity"])
+    assert fills.height == document["fills"]
+    assert set(equity["replication"].unique()) == {0, 1}
+    assert Path(document["files"]["picture"]).read_bytes().startswith(b"\x89PNG")
+    assert Path(document["files"]["fills"]).parent == launched / "runs/small/replays/trial-1"
+
+
+def test_unknown_trial_is_bad_input(launched: Path) -> None:
+    for verb in ("replay", "verify"):
+        done = sweep(verb, "99", folder=launched)
+        assert done.returncode == 2
+        assert "trial 99 has no final record" in done.stderr
+
+
+def test_plan_tells_cost_and_starts_nothing(launched: Path) -> None:
+    done = sweep("plan", "small.yaml", "--json", "--set", "study=other", folder=launched)
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert document["cells_per_trial"] == 2 * len(document["slices"])
+    assert document["events"] == 6 * document["events_per_trial"]
+    assert not (launched / "runs" / "other").exists()
+
+
+def test_damaged_tape_is_refused_as_data(launched: Path, tmp_path: Path) -> None:
+    source = launched / "runs" / "small"
+    target = tmp_path / "runs" / "small"
+    (target / "results").mkdir(parents=True)
+    (target / "results" / "log").write_bytes((source / "results" / "log").read_bytes())
+    plan = json.loads((source / "plan.json").read_text())
+    tape = plan["runner"]["payload"]["tapes"][0]
+    raw = bytearray(Path(tape["path"]).read_bytes())
+    raw[len(raw) // 2] ^= 1
+    damaged = tmp_path / "damaged.tape"
+    damaged.write_bytes(raw)
+    tape["path"] = str(damaged)
+    (target / "plan.json").write_text(json.dumps(plan))
+    done = sweep("verify", "0", folder=tmp_path)
+    assert done.returncode == 4
+    assert "damaged.tape" in done.stderr
