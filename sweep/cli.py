@@ -20,6 +20,7 @@ from sweep.errors import (
     SweepError,
 )
 
+SET_WORDS: Final = "change one key of the study file, for example search.trials=20; repeatable"
 _EXIT_HELP: Final = "exit codes:\n" + "\n".join(
     f"  {code:>3}  {words}" for code, words in EXIT_CODES.items()
 )
@@ -107,14 +108,14 @@ def _verb(
     return verb
 
 
-def _add_set(verb: argparse.ArgumentParser) -> None:
+def _add_set(verb: argparse.ArgumentParser, words: str = SET_WORDS) -> None:
     verb.add_argument(
         "--set",
         action="append",
         default=[],
         dest="overrides",
         metavar="KEY=VALUE",
-        help="change one key of the study file, for example search.trials=20; repeatable",
+        help=words,
     )
 
 
@@ -172,5 +173,8 @@ def _add_data_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]"
     inspect = _verb(kinds, "inspect", "data", words, "data inspect runs/.tapes/*.tape")
     inspect.add_argument("tapes", type=Path, nargs="+", metavar="TAPE", help="tape files")
     words = "write a synthetic market as a tape"
-    generate = _verb(kinds, "generate", "data", words, "data generate syn.tape --events 1000000")
+    example = "data generate syn.tape --set events=1000000 --set seed=3"
+    generate = _verb(kinds, "generate", "data", words, example)
     generate.add_argument("output", type=Path, metavar="TAPE", help="file to write")
+    generate.add_argument("--instrument", default="SYN", metavar="NAME", help="name (default: SYN)")
+    _add_set(generate, words="one option of the market, as under data.source.generate; repeatable")

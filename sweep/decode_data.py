@@ -43,7 +43,7 @@ def _source(fields: Fields, folder: Path) -> SourceConfig:
     paths: tuple[Path, ...] = ()
     if reader in OPTIONS:
         key = "generate" if is_synthetic else "options"
-        options = _options(fields.section(key), OPTIONS[reader])
+        options = decode_options(fields.section(key), OPTIONS[reader])
     if not is_synthetic:
         node = fields.node("paths", required=bool(reader))
         paths = _paths(node, fields, folder) if node is not None else ()
@@ -51,7 +51,8 @@ def _source(fields: Fields, folder: Path) -> SourceConfig:
     return SourceConfig(reader=reader, instrument=instrument, paths=paths, options=options)
 
 
-def _options(fields: Fields, declaration: type) -> dict[str, Scalar]:
+def decode_options(fields: Fields, declaration: type) -> dict[str, Scalar]:
+    """Return the options of a reader that were given, checked against its declaration."""
     values: dict[str, Scalar] = {}
     for name, declared in declared_rules(declaration).items():
         fields.allow(name)

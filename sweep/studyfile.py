@@ -20,7 +20,7 @@ from sweep.document import Node, NodeValue, Place, Problem, StudyError
 from sweep.schema import Study
 from sweep.space import Scalar
 
-__all__ = ["StudyError", "emit_yaml", "load_study", "parse_yaml"]
+__all__ = ["StudyError", "emit_yaml", "load_study", "parse_override", "parse_yaml"]
 
 BYTES_MAX: Final = 1 << 20
 DEPTH_MAX: Final = 32
@@ -247,6 +247,19 @@ def _scalar(text: str, place: Place, path: str) -> Scalar | None:
         hint = f'Write a number of seconds, or "{text}" in quotes for the text'
         _fail(place, f"{text[:40]!r} means different things to different YAML readers", hint, path)
     return text
+
+
+def parse_override(overrides: Sequence[str]) -> Node:
+    """Return the mapping that overrides make of an empty document.
+
+    Raises:
+        StudyError: An override is not `dotted.key=value`, or its value is refused.
+    """
+    start = Place("options", 1, 1)
+    root = Node(path="", place=start, key_place=start, value={})
+    for override in overrides:
+        root = _override(root, override)
+    return root
 
 
 def _override(root: Node, override: str) -> Node:

@@ -48,7 +48,7 @@ def test_help_of_every_verb_has_an_example_and_the_options(
     assert f"example:\n  python -m sweep {' '.join(words)}" in done.stdout
     for option in ("--runs-dir", "--json"):
         assert option in done.stdout
-    assert ("--set" in done.stdout) == (words[-1] in ("launch", "plan", "import"))
+    assert ("--set" in done.stdout) == (words[-1] in ("launch", "plan", "import", "generate"))
 
 
 @pytest.mark.parametrize(
