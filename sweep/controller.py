@@ -40,6 +40,7 @@ from sweep.job import Observer, SweepJob, SweepSummary, TrackingInfo, TrialSpec
 from sweep.lease import Lease
 from sweep.results import FORMAT_VERSION, LOG_NAME, ResultLog, read_finals
 from sweep.space import space_to_json
+from sweep.tracking_lane import Tracker
 
 WINDOW_MIN: Final = 8
 POLL_S: Final = 0.2  # how late a signal or a message of the tracking lane may be noticed
@@ -336,7 +337,9 @@ class _Driver:
         self._observer.on_trial_finished(record)
         if self._tracker is not None:
             place = self._tracker.place
-            if place is None or not self._executor.release(place, record):
+            if place is not None and self._executor.release(place, record):
+                self._tracker.note(record)
+            else:
                 self._tracker.project(record)
 
     # --- proposals ---
@@ -451,8 +454,6 @@ class _Driver:
     def close(self) -> None:
         """Give back what the driver holds besides log and workers."""
         self._proposer.close()
-        if self._tracker is not None:
-            self._tracker.close()
 
     # --- telling the caller ---
 
@@ -498,10 +499,9 @@ def best_trial(log: ResultLog, direction: str) -> dict[str, Any] | None:
     }
 
 
-def _make_tracker(job: SweepJob, log: ResultLog) -> Any:
+def _make_tracker(job: SweepJob, log: ResultLog) -> Tracker | None:
     if job.tracking_uri == "none":
         return None
-    from sweep.tracking import Tracker
 
     study = log.index.study
     assert study is not None

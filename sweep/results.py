@@ -261,10 +261,12 @@ def read_record(path: Path, offset: int) -> dict[str, Any]:
     return document
 
 
-def read_finals(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the final records in the order they were written."""
+def read_finals(path: Path, *, end: int | None = None) -> Iterator[dict[str, Any]]:
+    """Yield the final records in the order they were written, those that start before `end`."""
     if path.exists():
-        for _, document in iterate_documents(path):
+        for offset, document in iterate_documents(path):
+            if end is not None and offset >= end:
+                return
             if document["kind"] == "trial":
                 yield document
 
