@@ -113,6 +113,9 @@ impl LimitOrderBook {
     ///
     /// # Errors
     /// `Error::Tick` if the range is wider than [`SPAN_MAX`].
+    ///
+    /// # Panics
+    /// Never: the span was checked to fit.
     pub fn new(low: TickIndex, high: TickIndex) -> Result<Self> {
         let high = high.max(low);
         let span = i64::from(high) - i64::from(low) + 1;

@@ -118,13 +118,9 @@ impl Host {
             EventKind::Rejected | EventKind::Cancelled | EventKind::Expired => true,
             _ => false,
         };
-        if ends {
-            if let Some(ended) = usize::try_from(event.order_id - 1)
-                .ok()
-                .and_then(|i| self.ended.get_mut(i))
-            {
-                *ended = true;
-            }
+        let index = usize::try_from(event.order_id - 1).ok();
+        if let Some(ended) = index.and_then(|index| self.ended.get_mut(index)) {
+            *ended |= ends;
         }
     }
 }

@@ -56,14 +56,12 @@ impl Leg {
 
     #[inline]
     fn draw(&mut self, streams: &Streams, at_ns: Nanos) -> Nanos {
-        match self.constant_ns {
-            Some(latency) => latency,
-            None => {
-                let k = self.ordinal.take(at_ns);
-                self.model
-                    .sample_ns(streams.uniform(self.purpose, at_ns, k))
-            }
+        if let Some(latency_ns) = self.constant_ns {
+            return latency_ns;
         }
+        let k = self.ordinal.take(at_ns);
+        self.model
+            .sample_ns(streams.uniform(self.purpose, at_ns, k))
     }
 }
 

@@ -89,16 +89,14 @@ impl RecordedBook {
     pub(crate) fn trade(&mut self, side: Side, price: TickIndex, lots: i32) -> Result<TradeChange> {
         let mut credit = 0;
         let mut credit_used = 0;
-        if !self.credits.is_empty() {
-            if let Some(found) = self
-                .credits
-                .iter_mut()
-                .find(|c| c.side == side && c.price == price)
-            {
-                credit = found.lots;
-                credit_used = lots.min(credit);
-                found.lots -= credit_used;
-            }
+        let found = self
+            .credits
+            .iter_mut()
+            .find(|c| c.side == side && c.price == price);
+        if let Some(found) = found {
+            credit = found.lots;
+            credit_used = lots.min(credit);
+            found.lots -= credit_used;
         }
         self.last_trade = Some(Print { price, lots, side });
         let before = self.book.size(side, price);

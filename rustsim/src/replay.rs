@@ -129,7 +129,7 @@ pub fn replay<S: Strategy + ?Sized>(
             wake_ns: Nanos::MIN,
             wakes_at_instant: 0,
         };
-        run.to_end(&mut exchange, strategy)?;
+        run.drive(&mut exchange, strategy)?;
         strategy.on_end(&mut exchange.host)?;
         exchange.host.outbox.clear();
         exchange.host.timers.clear();
@@ -152,7 +152,7 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    fn to_end<S: Strategy + ?Sized>(
+    fn drive<S: Strategy + ?Sized>(
         &mut self,
         exchange: &mut SimulatedExchange,
         strategy: &mut S,

@@ -104,7 +104,7 @@ impl SimulatedExchange {
         spec.check()?;
         let streams = Streams::new(spec.seed, spec.replication);
         let book = LimitOrderBook::new(prices.0, prices.1)?;
-        let link = Link::new(&spec.latency, streams.clone())?;
+        let link = Link::new(&spec.latency, streams)?;
         let is_instant = link.feed_is_instant() && !options.has_local;
         let seen = if is_instant {
             LimitOrderBook::new(0, 0)?
@@ -113,11 +113,7 @@ impl SimulatedExchange {
         };
         Ok(Self {
             matching: Matching::new(&spec, book, streams)?,
-            ledger: ShadowLedger::new(
-                spec.instrument.tick_value_minor,
-                spec.fees.clone(),
-                options.samples,
-            ),
+            ledger: ShadowLedger::new(spec.instrument.tick_value_minor, spec.fees, options.samples),
             host: Host::default(),
             link,
             digest: Digest::default(),

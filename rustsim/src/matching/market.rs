@@ -181,16 +181,14 @@ impl Matching {
     #[inline(never)]
     fn trade(&mut self, row: &Tick, side: Side, ordinal: u64) -> Result<()> {
         let own = &self.own[side as usize];
-        if let Some(best) = own.best() {
-            if side.is_better(best, row.price) {
-                self.fill_better(
-                    side,
-                    row.price,
-                    row.exch_ns,
-                    Lots::from(row.qty),
-                    |p, limit| side.is_better(p, limit),
-                );
-            }
+        if own
+            .best()
+            .is_some_and(|best| side.is_better(best, row.price))
+        {
+            let lots = Lots::from(row.qty);
+            self.fill_better(side, row.price, row.exch_ns, lots, |price, limit| {
+                side.is_better(price, limit)
+            });
         }
         if self.own[side as usize].holds(row.price) {
             let is_visible = self.is_in_view(side, row.price);

@@ -1,6 +1,6 @@
 //! `log`: `P(ahead) = 1 - ln(1 + b) / (ln(1 + a) + ln(1 + b))`, a lots ahead, b behind.
 //!
-//! Source: the LogProb model of public backtesters, there written as the probability of "behind". Depends on absolute sizes, so scaling all sizes changes
+//! Source: the `LogProb` model of public backtesters, there written as the probability of "behind". Depends on absolute sizes, so scaling all sizes changes
 //! the result. Worked: a = 70, b = 50: 0.520188.
 
 pub(super) fn probability_ahead(ahead: f64, behind: f64) -> f64 {
