@@ -12,16 +12,14 @@ import rustsim
 from sweep.cells import Cell, cells_from_json, cells_to_json, plan_cells
 from sweep.data import TapeInfo, ensure_tapes
 from sweep.decode_strategy import strategy_source_hash
-from sweep.errors import InputError, ResourceError, StudyLockedError
+from sweep.errors import StudyLockedError
 from sweep.job import RunnerSpec, SweepJob
 from sweep.schema import Study
 from sweep.space import ChoiceSpace, FloatSpace, IntSpace, Scalar, Space
+from sweep.studyfolder import PLAN_FORMAT, PLAN_NAME, STUDY_NAME, read_plan, replace_file
 from sweep.template import constants, to_template
 
-PLAN_NAME: Final = "plan.json"
-STUDY_NAME: Final = "study.yaml"
 TAPES_FOLDER: Final = ".tapes"
-PLAN_FORMAT: Final = 1
 RUNNER_TARGET: Final = "sweep.trial:CellRunner"
 
 # What the optimiser calls the options of its samplers.
@@ -167,40 +165,8 @@ def write_plan(plan: StudyPlan) -> None:
         "tracking_uri": job.tracking_uri,
         "runner": {"target": job.runner.target, "payload": job.runner.payload},
     }
-    _replace_file(job.folder / PLAN_NAME, json.dumps(document, indent=1, allow_nan=False) + "\n")
-    _replace_file(job.folder / STUDY_NAME, job.study_text)
-
-
-def _replace_file(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise ResourceError(f"{path}: cannot be written: {error.strerror or error}") from error
-
-
-def read_plan(folder: Path) -> dict[str, Any]:
-    """Return the plan of a started study.
-
-    Raises:
-        InputError: There is none, or it is of another version.
-    """
-    path = folder / PLAN_NAME
-    try:
-        plan: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such plan; launch the study first") from error
-    except (ValueError, OSError) as error:
-        raise InputError(f"{path}: cannot be read: {error}") from error
-    if not isinstance(plan, dict) or plan.get("format") != PLAN_FORMAT:
-        raise InputError(f"{path}: not a plan of this version ({PLAN_FORMAT})")
-    return plan
+    replace_file(job.folder / PLAN_NAME, json.dumps(document, indent=1, allow_nan=False) + "\n")
+    replace_file(job.folder / STUDY_NAME, job.study_text)
 
 
 def middle_params(space: Mapping[str, Space]) -> dict[str, Scalar]:

@@ -6,27 +6,7 @@ from typing import Any
 
 from sweep.errors import InputError
 from sweep.results import LOG_NAME, LogIndex, TrialEntry, read_index, read_record
-
-
-def find_study(runs_dir: Path, name: str | None) -> Path:
-    """Return the folder of a study.
-
-    Args:
-        runs_dir: Where studies live.
-        name: Name of the study; None takes the only one there is.
-
-    Raises:
-        InputError: There is no such study, or no only one.
-    """
-    known = sorted(path.parent.name for path in runs_dir.glob("*/plan.json"))
-    if name is None and len(known) == 1:
-        return runs_dir.resolve() / known[0]
-    shown = ", ".join(known) or "none; start one with: python -m sweep launch STUDY.yaml"
-    if name is None:
-        raise InputError(f"{runs_dir}: say which study; there are: {shown}")
-    if name not in known:
-        raise InputError(f"{runs_dir}: no study {name!r}; there are: {shown}")
-    return runs_dir.resolve() / name
+from sweep.studyfolder import read_place
 
 
 def open_index(folder: Path) -> LogIndex:
@@ -77,6 +57,7 @@ def status_document(folder: Path, plan: Mapping[str, Any]) -> dict[str, Any]:
         "events": sum(entry.events for entry in index.finals.values()),
         "wall_s": _wall_s(folder, index),
         "best": best_document(best),
+        "tracking": read_place(folder),
     }
 
 

@@ -10,11 +10,12 @@ from typing import Any
 
 from sweep.commands import RUNS_DIR
 from sweep.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_TRIALS_FAILED
-from sweep.job import SweepJob, SweepSummary
+from sweep.job import SweepJob, SweepSummary, TrackingInfo
 from sweep.planning import StudyPlan, make_plan, write_plan
 from sweep.progress import LiveObserver, ranked_table, talk
 from sweep.status import open_index, ranking, records
 from sweep.studyfile import load_study
+from sweep.studyfolder import write_place
 
 TOP = 10
 
@@ -32,6 +33,10 @@ class _LaunchObserver(LiveObserver):
         best = ranking(open_index(job.folder), job.direction)[:1]
         if best and best[0].objective is not None:
             self.best = (best[0].objective, best[0].trial)
+
+    def on_tracking(self, info: TrackingInfo) -> None:
+        write_place(self._plan.job.folder, info)
+        super().on_tracking(info)
 
 
 def launch(options: argparse.Namespace) -> int:

@@ -5,9 +5,9 @@ import json
 import sys
 
 from sweep.errors import EXIT_DONE, ResourceError
-from sweep.planning import read_plan
 from sweep.replays import ReplayTables, sample_trades, write_tables
-from sweep.status import find_study, trial_record
+from sweep.status import trial_record
+from sweep.studyfolder import find_study, read_plan
 
 EQUITY_SAMPLES = 4_000  # about two per pixel of the picture
 

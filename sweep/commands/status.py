@@ -5,9 +5,9 @@ import json
 import sys
 
 from sweep.errors import EXIT_DONE
-from sweep.planning import read_plan
 from sweep.progress import ranked_table
-from sweep.status import find_study, open_index, ranking, records, status_document
+from sweep.status import open_index, ranking, records, status_document
+from sweep.studyfolder import find_study, read_plan
 
 
 def status(options: argparse.Namespace) -> int:

@@ -6,8 +6,8 @@ import sys
 
 from sweep.errors import EXIT_DONE, EXIT_TRIALS_FAILED, InputError
 from sweep.job import TrialSpec
-from sweep.planning import read_plan
-from sweep.status import find_study, trial_record
+from sweep.status import trial_record
+from sweep.studyfolder import find_study, read_plan
 
 
 def verify(options: argparse.Namespace) -> int:
