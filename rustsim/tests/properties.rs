@@ -16,7 +16,7 @@ use rustsim::types::{
 const SEEDS: u64 = 1_500;
 const MS: Nanos = 1_000_000;
 
-/// SplitMix64: enough for test data, and no dependency on the streams under test.
+/// `SplitMix64`: enough for test data, and no dependency on the streams under test.
 struct Draws(u64);
 
 impl Draws {
