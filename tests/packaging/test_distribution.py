@@ -1,5 +1,6 @@
 """What users install: the wheel works elsewhere, and the sdist builds that wheel."""
 
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -35,11 +36,14 @@ def run(
 
 
 def maturin(*arguments: str | Path, cwd: Path) -> str:
+    module = importlib.util.find_spec("maturin")
+    assert module is not None, "maturin is not installed; run make setup"
+    assert module.origin is not None
+    program = Path(module.origin).parents[4] / "bin" / "maturin"
     environment = dict(os.environ)
-    # Share compiled dependencies with the development build; only the crate itself is built again.
-    environment["CARGO_TARGET_DIR"] = str(ROOT / "rustsim" / "target")
-    command = (sys.executable, "-m", "maturin", *arguments)
-    return run(*command, cwd=cwd, timeout_s=BUILD_TIMEOUT_S, environment=environment)
+    # Not the development build's folder: cargo would take its result for ours.
+    environment["CARGO_TARGET_DIR"] = str(ROOT / "build" / "packaging")
+    return run(program, *arguments, cwd=cwd, timeout_s=BUILD_TIMEOUT_S, environment=environment)
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +61,9 @@ def wheel(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     with tarfile.open(sdist) as archive:
         archive.extractall(folder, filter="data")
     (source,) = (path for path in folder.iterdir() if path.is_dir())
+    # Files of an sdist are older than any build; new ones make cargo compile the crate again.
+    for path in source.rglob("*.rs"):
+        path.touch()
     out = folder / "out"
     maturin("build", "--release", "--interpreter", sys.executable, "--out", out, cwd=source)
     (found,) = out.glob("*.whl")

@@ -1,7 +1,21 @@
 //! `back`: every cancel is behind us unless it can't be. The pessimist's bound: no model fills less.
 //!
-//! `P(ahead) = 0`. No parameters. Worked: 70 ahead, 50 behind, cancel of 24: nothing moves; cancel of 60: 10 must be ahead.
+//! `P(ahead) = 0`. No parameters. Worked number: 70 ahead, 50 behind, cancel of 24: nothing moves; cancel of 60: 10 must be ahead.
 
-pub(super) fn probability_ahead() -> f64 {
-    0.0
+use super::{Decay, QueueSpec};
+use crate::error::Result;
+
+/// See the module.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Back;
+
+impl Decay for Back {
+    fn new(_: &QueueSpec) -> Result<Self> {
+        Ok(Self)
+    }
+
+    #[inline]
+    fn probability_ahead(self, _ahead: f64, _behind: f64) -> f64 {
+        0.0
+    }
 }

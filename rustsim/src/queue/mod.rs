@@ -1,18 +1,8 @@
-//! QueueDecay: how the volume ahead of a resting order shrinks when lots of its level are cancelled.
+//! `QueueDecay`: how the volume ahead of a resting order shrinks when lots of its level are cancelled.
 //!
 //! A model answers one question: the probability that a cancel is ahead, given `a` lots ahead and `b` behind. What follows from the answer
 //! (feasible range, expected or sampled mode) is the same for all models and lives here.
 //! To add a model: a file with its formula, and one line in the table below.
-
-mod back;
-mod front;
-mod log;
-mod log2;
-mod odds;
-mod power;
-mod power2;
-mod power3;
-mod uniform;
 
 use serde::{Deserialize, Serialize};
 
@@ -34,7 +24,7 @@ pub enum Mode {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct QueueSpec {
-    /// One of [`MODEL_NAMES`].
+    /// One of [`QueueDecay::NAMES`].
     pub model: String,
     /// Exponent of the power models.
     pub n: f64,
@@ -58,63 +48,65 @@ impl Default for QueueSpec {
     }
 }
 
-/// Names of the built models, for messages.
-pub const MODEL_NAMES: [&str; 9] = [
-    "back", "front", "uniform", "power", "power2", "power3", "log", "log2", "odds",
-];
+/// One model: the formula for a level with lots on both sides of the order.
+trait Decay: Sized {
+    /// Builds the model from a spec that names it; refuses parameters out of range.
+    fn new(spec: &QueueSpec) -> Result<Self>;
+    /// Returns the probability that a cancel is ahead, for `ahead > 0` and `behind > 0`.
+    fn probability_ahead(self, ahead: f64, behind: f64) -> f64;
+}
 
-/// Where cancels fall; each variant is a file of this folder.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum QueueDecay {
-    /// Everything behind.
-    Back,
-    /// Everything ahead.
-    Front,
-    /// Every lot equally likely.
-    Uniform,
-    /// `a^n / (a^n + b^n)`.
-    Power(f64),
-    /// `1 - b^n / (a + b)^n`.
-    Power2(f64),
-    /// `(a / (a + b))^n`.
-    Power3(f64),
-    /// `1 - ln(1 + b) / (ln(1 + a) + ln(1 + b))`.
-    Log,
-    /// `1 - ln(1 + b) / ln(1 + a + b)`.
-    Log2,
-    /// Logistic in `ln(a / b)`: intercept, slope.
-    Odds(f64, f64),
+macro_rules! models {
+    ($($name:literal => $module:ident::$model:ident,)+) => {
+        $(mod $module;)+
+
+        /// Where cancels fall; each variant is a file of this folder.
+        #[derive(Clone, Copy, Debug, PartialEq)]
+        #[non_exhaustive]
+        pub enum QueueDecay {
+            $(#[doc = concat!("The model `", $name, "`.")] $model($module::$model),)+
+        }
+
+        impl QueueDecay {
+            /// Names of all models, as they are written in a spec.
+            pub const NAMES: &[&str] = &[$($name),+];
+
+            /// Builds the model that a spec names.
+            ///
+            /// # Errors
+            ///
+            /// [`Error::Spec`] for an unknown name or a parameter outside of its range.
+            pub fn build(spec: &QueueSpec) -> Result<Self> {
+                match spec.model.as_str() {
+                    $($name => Ok(Self::$model(Decay::new(spec)?)),)+
+                    other => Err(Error::Spec(format!(
+                        "queue.model: unknown model {other:?}; known: {}",
+                        Self::NAMES.join(", ")
+                    ))),
+                }
+            }
+
+            #[inline]
+            fn formula(self, ahead: f64, behind: f64) -> f64 {
+                match self { $(Self::$model(model) => model.probability_ahead(ahead, behind),)+ }
+            }
+        }
+    };
+}
+
+models! {
+    "back" => back::Back,
+    "front" => front::Front,
+    "uniform" => uniform::Uniform,
+    "power" => power::Power,
+    "power2" => power2::Power2,
+    "power3" => power3::Power3,
+    "log" => log::Log,
+    "log2" => log2::Log2,
+    "odds" => odds::Odds,
 }
 
 impl QueueDecay {
-    /// Builds the model that a spec names.
-    ///
-    /// # Errors
-    /// `Error::Spec` for an unknown name or a parameter outside of its range.
-    pub fn build(spec: &QueueSpec) -> Result<Self> {
-        let n = || check_range("n", spec.n, f64::MIN_POSITIVE, 64.0);
-        Ok(match spec.model.as_str() {
-            "back" => Self::Back,
-            "front" => Self::Front,
-            "uniform" => Self::Uniform,
-            "power" => Self::Power(n()?),
-            "power2" => Self::Power2(n()?),
-            "power3" => Self::Power3(check_range("n", spec.n, 1.0, 64.0)?),
-            "log" => Self::Log,
-            "log2" => Self::Log2,
-            "odds" => Self::Odds(
-                check_range("alpha", spec.alpha, -50.0, 50.0)?,
-                check_range("beta", spec.beta, 0.0, 50.0)?,
-            ),
-            other => {
-                let known = MODEL_NAMES.join(", ");
-                return Err(Error::Spec(format!(
-                    "queue.model: unknown model {other:?}; known: {known}"
-                )));
-            }
-        })
-    }
-
     /// Returns the probability that a cancel is ahead, given lots ahead and behind.
     ///
     /// 0 if nothing is ahead, 1 if nothing is behind, whatever the model.
@@ -126,17 +118,7 @@ impl QueueDecay {
         if behind <= 0.0 {
             return 1.0;
         }
-        match self {
-            Self::Back => back::probability_ahead(),
-            Self::Front => front::probability_ahead(),
-            Self::Uniform => uniform::probability_ahead(ahead, behind),
-            Self::Power(n) => power::probability_ahead(ahead, behind, n),
-            Self::Power2(n) => power2::probability_ahead(ahead, behind, n),
-            Self::Power3(n) => power3::probability_ahead(ahead, behind, n),
-            Self::Log => log::probability_ahead(ahead, behind),
-            Self::Log2 => log2::probability_ahead(ahead, behind),
-            Self::Odds(alpha, beta) => odds::probability_ahead(ahead, behind, alpha, beta),
-        }
+        self.formula(ahead, behind)
     }
 
     /// Returns how much of a cancel of `cancelled` lots comes off `ahead` (both in 1/2^20 lot), the level having held `level` before.
@@ -206,6 +188,19 @@ fn lots_to_units(lots: f64) -> i64 {
 mod tests {
     use super::*;
 
+    fn model(name: &str, parameters: &[f64]) -> QueueDecay {
+        let mut spec = QueueSpec {
+            model: name.into(),
+            ..QueueSpec::default()
+        };
+        match *parameters {
+            [n] => spec.n = n,
+            [alpha, beta] => (spec.alpha, spec.beta) = (alpha, beta),
+            _ => {}
+        }
+        QueueDecay::build(&spec).expect("a known model")
+    }
+
     fn moved(model: QueueDecay, ahead: i64, behind: i64, cancel: i64) -> f64 {
         let (a, b, c) = (ahead * AHEAD_ONE, behind * AHEAD_ONE, cancel * AHEAD_ONE);
         units_to_lots(model.part_ahead(Mode::Expected, a, a + b, c, || {
@@ -217,15 +212,15 @@ mod tests {
     fn worked_example_of_the_family() {
         // a = 70, b = 50, c = 24.
         let cases = [
-            (QueueDecay::Back, 0.0, 0.0),
-            (QueueDecay::Uniform, 0.583_333, 14.0),
-            (QueueDecay::Power(2.0), 0.662_162, 15.891_89),
-            (QueueDecay::Power(3.0), 0.732_906, 17.589_74),
-            (QueueDecay::Power2(2.0), 0.826_389, 19.833_33),
-            (QueueDecay::Power3(3.0), 0.198_495, 4.763_89),
-            (QueueDecay::Log, 0.520_188, 12.484_50),
-            (QueueDecay::Log2, 0.180_151, 4.323_62),
-            (QueueDecay::Odds(-1.81, 0.59), 0.166_383, 3.993_19),
+            (model("back", &[]), 0.0, 0.0),
+            (model("uniform", &[]), 0.583_333, 14.0),
+            (model("power", &[2.0]), 0.662_162, 15.891_89),
+            (model("power", &[3.0]), 0.732_906, 17.589_74),
+            (model("power2", &[2.0]), 0.826_389, 19.833_33),
+            (model("power3", &[3.0]), 0.198_495, 4.763_89),
+            (model("log", &[]), 0.520_188, 12.484_50),
+            (model("log2", &[]), 0.180_151, 4.323_62),
+            (model("odds", &[-1.81, 0.59]), 0.166_383, 3.993_19),
         ];
         for (model, probability, part) in cases {
             assert!(
@@ -238,28 +233,56 @@ mod tests {
 
     #[test]
     fn every_model_stays_in_the_feasible_range() {
-        for model in [
-            QueueDecay::Back,
-            QueueDecay::Front,
-            QueueDecay::Uniform,
-            QueueDecay::Power(2.0),
-        ] {
-            let part = moved(model, 56, 40, 80);
-            assert!((40.0..=56.0).contains(&part), "{model:?} removed {part}");
+        for name in QueueDecay::NAMES {
+            let part = moved(model(name, &[]), 56, 40, 80);
+            assert!((40.0..=56.0).contains(&part), "{name} removed {part}");
         }
-        assert!((moved(QueueDecay::Back, 56, 40, 80) - 40.0).abs() < 1e-12);
-        assert!((moved(QueueDecay::Front, 56, 40, 80) - 56.0).abs() < 1e-12);
+        assert!((moved(model("back", &[]), 56, 40, 80) - 40.0).abs() < 1e-12);
+        assert!((moved(model("front", &[]), 56, 40, 80) - 56.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn back_and_front_bound_every_model() {
+        for name in QueueDecay::NAMES {
+            for (ahead, behind) in [(1, 1), (1, 300), (300, 1), (70, 50)] {
+                let part = |name: &str| moved(model(name, &[]), ahead, behind, 1);
+                assert!(part("back") <= part(name), "{name} at {ahead}, {behind}");
+                assert!(part(name) <= part("front"), "{name} at {ahead}, {behind}");
+            }
+        }
+    }
+
+    #[test]
+    fn wrong_specs_are_refused() {
+        for (name, n, alpha, beta) in [
+            ("middle", 2.0, 0.0, 1.0),
+            ("power", 0.0, 0.0, 1.0),
+            ("power2", 65.0, 0.0, 1.0),
+            ("power3", 0.5, 0.0, 1.0),
+            ("power", f64::NAN, 0.0, 1.0),
+            ("odds", 2.0, 51.0, 1.0),
+            ("odds", 2.0, 0.0, -0.1),
+        ] {
+            let spec = QueueSpec {
+                model: name.into(),
+                n,
+                alpha,
+                beta,
+                mode: Mode::Expected,
+            };
+            assert!(QueueDecay::build(&spec).is_err(), "{spec:?}");
+        }
     }
 
     #[test]
     fn sampled_mode_takes_one_of_the_ends() {
         let (a, l, c) = (70 * AHEAD_ONE, 120 * AHEAD_ONE, 24 * AHEAD_ONE);
         assert_eq!(
-            QueueDecay::Uniform.part_ahead(Mode::Sampled, a, l, c, || 0.58),
+            model("uniform", &[]).part_ahead(Mode::Sampled, a, l, c, || 0.58),
             c
         );
         assert_eq!(
-            QueueDecay::Uniform.part_ahead(Mode::Sampled, a, l, c, || 0.59),
+            model("uniform", &[]).part_ahead(Mode::Sampled, a, l, c, || 0.59),
             0
         );
     }
