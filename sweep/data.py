@@ -1,0 +1,244 @@
+"""The tape cache: builds tapes from sources once, verifies them, hands out what plans need.
+
+A tape's name ends in a key: a hash over the content of its source, the reader, its options and its
+code. Whatever shapes the rows changes the name, so a tape is never out of date, and times of files
+are never trusted. One lock per name keeps builders of several processes apart; a tape appears under
+its name only when it is whole, synced and read-only.
+"""
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import inspect
+import json
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import rustsim
+from sweep.errors import DataError, InputError, ResourceError
+from sweep.readers import READERS, Reader, make_options
+from sweep.readers import ticks as ticks_module
+from sweep.readers.ticks import COLUMNS, Session, Ticks
+from sweep.source import SourceConfig
+
+# Goes up whenever this module makes other tapes of the same ticks.
+BUILDER_VERSION: Final = 1
+
+KEY_DIGITS: Final = 16
+_HASH_CHUNK_BYTES: Final = 1 << 20
+_STEM_MAX: Final = 80  # of the source's name, so that the tape's is no longer than names may be
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TapeInfo:
+    """A verified tape, and what its metadata say.
+
+    Attributes:
+        instrument: The part `instrument` of an exchange description.
+        sessions: Cover every row exactly once, in order.
+        facts: Plain JSON values that the reader found worth telling.
+    """
+
+    path: Path
+    row_count: int
+    content_hash: str
+    instrument: Mapping[str, Any]
+    sessions: tuple[Session, ...]
+    facts: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Order:
+    """One tape to be made: from which file, with what, under which name."""
+
+    path: Path | None
+    reader: Reader
+    options: Any
+    name: str
+    document: dict[str, Any]
+
+
+def ensure_tapes(
+    source: SourceConfig, cache: Path, progress: Progress | None = None
+) -> list[TapeInfo]:
+    """Return the tapes of a source, in the order of its files; build those that are missing.
+
+    Args:
+        source: Reader, files and options.
+        cache: Folder of the tapes; made if it is missing.
+        progress: Hears what is built and waited for.
+
+    Raises:
+        DataError: A file is missing, damaged or breaks a rule; the message names file and row.
+        InputError: There is no such reader, option or instrument.
+        ResourceError: The disk is full or the folder cannot be used.
+    """
+    if not _NAME.fullmatch(source.instrument):
+        message = "Expected a product of up to 64 letters, digits, dots and dashes"
+        raise InputError(f"{message}, found {source.instrument!r}")
+    options = make_options(source.reader, source.options)
+    reader = READERS[source.reader]
+    if reader.needs_files and not source.paths:
+        raise InputError(f"The reader {source.reader} needs files: give data.source.paths")
+    if source.paths and not reader.needs_files:
+        message = f"The reader {source.reader} reads no files, found {source.paths[0]}"
+        raise InputError(f"{message}: leave data.source.paths out")
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ResourceError(f"{cache}: cannot make the folder for tapes: {error}") from error
+    paths: tuple[Path | None, ...] = source.paths or (None,)
+    return [_ensure(_order(source, reader, options, path), cache, progress) for path in paths]
+
+
+def open_info(path: Path) -> TapeInfo:
+    """Return what a tape holds, after checking all of it.
+
+    Raises:
+        DataError: The tape is damaged, or its metadata are not those of this package.
+    """
+    try:
+        tape = rustsim.Tape.open(str(path))
+        document = json.loads(tape.metadata)
+        sessions = tuple(Session(**entry) for entry in document["sessions"])
+        instrument, facts = document["instrument"], document["facts"]
+    except rustsim.TapeError as error:
+        raise DataError(str(error)) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path}: the metadata have another form: {error!r}") from error
+    return TapeInfo(
+        path=path,
+        row_count=tape.row_count,
+        content_hash=tape.content_hash,
+        instrument=instrument,
+        sessions=sessions,
+        facts=facts,
+    )
+
+
+def _order(source: SourceConfig, reader: Reader, options: Any, path: Path | None) -> _Order:
+    document = {
+        "builder": BUILDER_VERSION,
+        "reader": source.reader,
+        "reader_code": _code_hash(reader),
+        "instrument_name": source.instrument,
+        "options": asdict(options),
+        # The name without its folder: a tape is the same wherever its source lies.
+        "source": [] if path is None else [_fingerprint(path)],
+    }
+    key = hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:KEY_DIGITS]
+    stem = source.reader if path is None else path.stem[:_STEM_MAX]
+    return _Order(
+        path=path,
+        reader=reader,
+        options=options,
+        name=f"{stem}-{source.instrument}-{key}.tape",
+        document=document,
+    )
+
+
+def _code_hash(reader: Reader) -> str:
+    """Return a hash over the code that makes rows: the reader's file, its values, its version."""
+    digest = hashlib.sha256(f"{reader.version}\n{rustsim.__version__}\n".encode())
+    for module in (inspect.getmodule(reader.read), ticks_module):
+        assert module is not None, reader
+        digest.update(inspect.getsource(module).encode())
+    return digest.hexdigest()
+
+
+def _fingerprint(path: Path) -> dict[str, Any]:
+    digest = hashlib.sha256()
+    size = 0
+    try:
+        with path.open("rb") as file:
+            while chunk := file.read(_HASH_CHUNK_BYTES):
+                digest.update(chunk)
+                size += len(chunk)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+    return {"name": path.name, "bytes": size, "sha256": digest.hexdigest()}
+
+
+def _ensure(order: _Order, cache: Path, progress: Progress | None) -> TapeInfo:
+    path = cache / order.name
+    say = progress or (lambda _: None)
+    with _lock(cache / f".{order.name}.lock", say):
+        if path.exists():
+            try:
+                return open_info(path)
+            except DataError as error:
+                # A tape can always be made again; its source is what must not be lost.
+                say(f"{error}; building it again")
+        for stale in cache.glob(f".{order.name}.*.partial"):
+            stale.unlink(missing_ok=True)  # left by a builder that was killed; we hold its lock
+        say(f"building {order.name} from {order.path or order.document['reader']}")
+        _build(order, path)
+        return open_info(path)
+
+
+@contextlib.contextmanager
+def _lock(path: Path, say: Progress) -> Iterator[None]:
+    """Hold a lock that the system drops if its holder dies, however it dies."""
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise ResourceError(f"{path}: cannot make the lock of a tape: {error}") from error
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in (errno.EACCES, errno.EAGAIN):
+                raise ResourceError(f"{path}: cannot be locked: {error}") from error
+            say(f"waiting for another process that builds {path.name[1:-5]}")
+            fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        # The file stays: removing it would let two builders lock two files of one name.
+        os.close(fd)
+
+
+def _build(order: _Order, path: Path) -> None:
+    ticks = order.reader.read(order.path, order.document["instrument_name"], order.options)
+    if order.path is not None and [_fingerprint(order.path)] != order.document["source"]:
+        raise DataError(f"{order.path}: changed while it was read; wait until it is complete")
+    document = order.document | {
+        "instrument": dict(ticks.instrument),
+        "sessions": [asdict(session) for session in ticks.sessions],
+        "facts": dict(ticks.facts),
+    }
+    source = str(order.path) if order.path else f"synthetic market {order.name}"
+    write_tape(path, ticks, source, json.dumps(document, sort_keys=True))
+
+
+def write_tape(path: Path, ticks: Ticks, source: str, metadata: str) -> dict[str, Any]:
+    """Write ticks as a tape; nothing is left behind if that fails.
+
+    Returns:
+        What `rustsim.TapeBuilder.finish` returns.
+
+    Raises:
+        DataError: A row breaks a rule; the message names source and row.
+        ResourceError: The disk is full or the folder cannot be written.
+    """
+    columns = [ticks.columns.get(name) for name in COLUMNS]
+    has_local = "local_ns" in ticks.columns
+    try:
+        builder = rustsim.TapeBuilder(str(path), has_local=has_local, source=source)
+        try:
+            builder.append(*columns)
+            return builder.finish(metadata)
+        finally:
+            builder.abort()  # does nothing after finish
+    except rustsim.TickError as error:
+        raise DataError(str(error)) from error
+    except rustsim.TapeError as error:
+        # The builder reads no tape: only the disk can fail it.
+        raise ResourceError(str(error)) from error

@@ -1,0 +1,168 @@
+"""Reads and writes canonical ticks as Parquet: the door for sources that have no reader here.
+
+The columns are those of `sweep.readers.ticks.COLUMNS`, with exactly their types; `local_ns` and
+`join` may be missing. Instrument, sessions and facts lie as JSON under the key `sweep` of the
+file's metadata; a file without them is one session, its instrument comes from the options.
+"""
+
+import itertools
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from sweep.errors import DataError, InputError, ResourceError
+from sweep.readers.ticks import COLUMNS, OPTIONAL_COLUMNS, Session, Ticks, make_instrument
+
+_KEY: Final = b"sweep"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CanonicalParquetOptions:
+    """What a file does not say about its instrument; ignored where it does."""
+
+    tick_value_minor: int = field(
+        default=0,
+        metadata={
+            "doc": "Value of one tick for one lot; 0: the file says so",
+            "unit": "minor units",
+            "low": 0,
+            "high": 10**9,
+        },
+    )
+    visible_levels: int = field(
+        default=0,
+        metadata={
+            "doc": "Levels a side that the feed shows; 0: all",
+            "unit": "levels",
+            "low": 0,
+            "high": 1_000,
+        },
+    )
+
+
+def read(path: Path | None, instrument: str, options: CanonicalParquetOptions) -> Ticks:
+    """Return the ticks of one file; the tape builder checks the rows.
+
+    Raises:
+        DataError: The file is damaged, or columns or metadata are not as stated.
+    """
+    if path is None:
+        raise InputError("The reader canonical_parquet needs files: give data.source.paths")
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(path, page_checksum_verification=True)
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{path}: not a readable Parquet file: {error}") from error
+    columns = {}
+    for name, kind in COLUMNS.items():
+        if name in table.column_names:
+            columns[name] = _column(path, name, table.column(name), kind)
+        elif name not in OPTIONAL_COLUMNS:
+            found = ", ".join(table.column_names)
+            raise DataError(f"{path}: the column {name} is missing; found {found}")
+    if table.num_rows == 0:
+        raise DataError(f"{path}: the file holds no row")
+    document = _document(path, table.schema.metadata or {})
+    sessions = _sessions(path, document, table.num_rows)
+    stated = document.get("instrument")
+    if not isinstance(stated, dict):
+        if options.tick_value_minor == 0:
+            message = f"{path}: the file does not say what a tick is worth"
+            raise DataError(f"{message}; set data.source.options.tick_value_minor")
+        stated = make_instrument(
+            instrument,
+            tick_value_minor=options.tick_value_minor,
+            visible_levels=options.visible_levels,
+        )
+    facts = document.get("facts", {})
+    return Ticks(
+        columns=columns, instrument=stated | {"name": instrument}, sessions=sessions, facts=facts
+    )
+
+
+def _column(path: Path, name: str, column: Any, kind: type[np.generic]) -> npt.NDArray[Any]:
+    expected = np.dtype(kind).name
+    if str(column.type) != expected:
+        raise DataError(f"{path}: expected the column {name} as {expected}, found {column.type}")
+    if column.null_count:
+        row = int(np.argmax(column.is_null().to_numpy()))
+        raise DataError(f"{path}: row {row}: {name} is missing (null)")
+    return np.ascontiguousarray(column.to_numpy())
+
+
+def _document(path: Path, metadata: dict[bytes, bytes]) -> dict[str, Any]:
+    if _KEY not in metadata:
+        return {}
+    try:
+        document = json.loads(metadata[_KEY])
+    except ValueError as error:
+        raise DataError(f"{path}: the metadata {_KEY.decode()!r} is no JSON: {error}") from error
+    if not isinstance(document, dict):
+        raise DataError(f"{path}: the metadata {_KEY.decode()!r} is no JSON object")
+    return document
+
+
+def _sessions(path: Path, document: dict[str, Any], row_count: int) -> tuple[Session, ...]:
+    listed = document.get("sessions")
+    if listed is None:
+        return (Session(name="all", row_start=0, row_stop=row_count),)
+    try:
+        sessions = tuple(Session(**entry) for entry in listed)
+        edges = [0, *(session.row_stop for session in sessions)]
+        whole = edges[-1] == row_count and all(a < b for a, b in itertools.pairwise(edges))
+        whole = whole and [session.row_start for session in sessions] == edges[:-1]
+    except TypeError as error:
+        raise DataError(
+            f"{path}: the sessions in the metadata have another form: {error}"
+        ) from error
+    if not whole:
+        raise DataError(
+            f"{path}: the sessions in the metadata do not cover {row_count} rows in order"
+        )
+    return sessions
+
+
+def write(path: Path, ticks: Ticks) -> None:
+    """Write ticks as one Parquet file, under a temporary name first.
+
+    Raises:
+        ResourceError: The disk is full or the folder cannot be written.
+    """
+    document = {
+        "instrument": dict(ticks.instrument),
+        "sessions": [asdict(session) for session in ticks.sessions],
+        "facts": dict(ticks.facts),
+    }
+    write_columns(path, dict(ticks.columns), document)
+
+
+def write_columns(
+    path: Path, columns: dict[str, npt.NDArray[Any]], document: dict[str, Any]
+) -> None:
+    """Write columns and a JSON document as one Parquet file, under a temporary name first.
+
+    Raises:
+        ResourceError: The disk is full or the folder cannot be written.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pa.table(columns)
+    table = table.replace_schema_metadata({_KEY: json.dumps(document, sort_keys=True).encode()})
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise ResourceError(f"{path}: cannot write: {error}") from error
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,157 @@
+"""The synthetic market as a source of ticks; the model is in rustsim/src/synthetic."""
+
+import datetime
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+import rustsim
+from sweep.errors import InputError
+from sweep.readers.ticks import COLUMNS, Session, Ticks, make_instrument
+
+# Goes up whenever equal options give other rows than before; it is part of the names of tapes.
+SYNTHETIC_VERSION: Final = 1
+
+VISIBLE_LEVELS: Final = 5
+
+ORDER_COLUMNS: Final[dict[str, type[np.generic]]] = {
+    "exch_ns": np.int64,
+    "order_id": np.uint64,
+    "action": np.uint8,
+    "side": np.uint8,
+    "price": np.int32,
+    "qty": np.int32,
+}
+
+
+def _option(default: Any, doc: str, unit: str, low: float | None, high: float | None) -> Any:
+    metadata = {"doc": doc, "unit": unit, "low": low, "high": high}
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyntheticOptions:
+    """Options of the synthetic market; defaults resemble the recorded front TXF by day."""
+
+    events: int = _option(
+        400_000, "Rows wanted; a message is never cut, so a few more may come", "rows", 1, 10**9
+    )
+    seed: int = _option(1, "Seed of all streams", "1", 0, 2**63 - 1)
+    mode: Literal["five_level", "l2", "l3"] = _option(
+        "five_level",
+        "Five-level images and prints, every level change and print, or every order",
+        "1",
+        None,
+        None,
+    )
+    start: str = _option(
+        "2026-01-05T08:45:00+08:00", "Exchange time of the first row, ISO 8601", "1", None, None
+    )
+    session_minutes: int = _option(
+        300, "Length of a session, one a day; 0: one session without end", "minutes", 0, 1_380
+    )
+    mid_ticks: int = _option(20_000, "First price", "ticks", 1_000, 10**8)
+    tick_value_minor: int = _option(200, "Value of one tick for one lot", "minor units", 1, 10**9)
+    mean_gap_us: float = _option(12_000.0, "Mean time between order events", "us", 0.01, 1e8)
+    trade_share: float = _option(0.018, "Share of market orders in order events", "1", 0.0, 0.5)
+    burstiness: float = _option(
+        0.9, "Branching ratio of adds and cancels; 0: Poisson", "1", 0.0, 0.95
+    )
+    trade_burstiness: float = _option(0.6, "Branching ratio of market orders", "1", 0.0, 0.9)
+    sign_persistence: float = _option(
+        0.55, "Weight of the past in the sign of the next trade", "1", 0.0, 0.95
+    )
+    cancel_back_bias: float = _option(
+        3.3, "Cancels come at u^bias of the queue from its back; 1: uniform", "1", 0.1, 20.0
+    )
+    volatility_ticks: float = _option(
+        2.0, "Deviation of the fair value by news over one second", "ticks", 0.0, 1_000.0
+    )
+    impact_ticks: float = _option(
+        0.8, "Move of the fair value by a wholly surprising trade", "ticks", 0.0, 100.0
+    )
+    half_spread_ticks: float = _option(
+        1.6, "Distance from the fair value at which makers start", "ticks", 0.5, 100.0
+    )
+    level_lots: int = _option(5, "Lots that makers keep on a level", "lots", 1, 10_000)
+    lots_tail: float = _option(2.1, "P(order >= n lots) = n^-tail", "1", 1.1, 20.0)
+    lots_max: int = _option(50, "Largest order", "lots", 1, 1_000)
+    conflate_us: int = _option(
+        125_000, "Time between images; 0: one after every event", "us", 0, 60_000_000
+    )
+
+
+def read(path: Path | None, instrument: str, options: SyntheticOptions) -> Ticks:
+    """Return the ticks of a synthetic market.
+
+    Raises:
+        InputError: An option is out of range, or asks for single orders.
+    """
+    if path is not None:
+        raise InputError("The reader synthetic reads no files: leave data.source.paths out")
+    if options.mode == "l3":
+        raise InputError("Replays take five_level or l2; l3 is for `data generate` only")
+    market = generate(options)
+    names = [name for name in COLUMNS if name in market]
+    columns = {name: np.frombuffer(market[name], COLUMNS[name]) for name in names}
+    return Ticks(
+        columns=columns,
+        instrument=make_instrument(
+            instrument,
+            tick_value_minor=options.tick_value_minor,
+            visible_levels=VISIBLE_LEVELS if options.mode == "five_level" else 0,
+        ),
+        sessions=_sessions(options, market["session_starts"], len(columns["exch_ns"])),
+        facts={"synthetic": asdict(options), "version": SYNTHETIC_VERSION, "local_clock": False},
+    )
+
+
+def read_orders(options: SyntheticOptions) -> dict[str, npt.NDArray[Any]]:
+    """Return the order events of a synthetic market of the mode l3, by `ORDER_COLUMNS`.
+
+    Raises:
+        InputError: An option is out of range.
+    """
+    market = generate(options)
+    return {name: np.frombuffer(market[name], kind) for name, kind in ORDER_COLUMNS.items()}
+
+
+def generate(options: SyntheticOptions) -> dict[str, Any]:
+    """Return what the core generates for these options, see `rustsim.synthetic_market`.
+
+    Raises:
+        InputError: An option is out of range.
+    """
+    values = asdict(options)
+    values.pop("tick_value_minor")  # the core knows ticks and lots, not money
+    values["start_ns"] = _start_ns(values.pop("start"))
+    try:
+        return rustsim.synthetic_market(json.dumps(values))
+    except rustsim.SpecError as error:
+        raise InputError(f"Synthetic market: {error}") from error
+
+
+def _start_ns(text: str) -> int:
+    try:
+        start = datetime.datetime.fromisoformat(text)
+    except ValueError as error:
+        message = f"start must be a time like 2026-01-05T08:45:00+08:00, found {text!r}"
+        raise InputError(message) from error
+    if start.tzinfo is None:
+        raise InputError(f"start needs an offset from UTC, like +08:00 or Z, found {text!r}")
+    since = start - datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+    return ((since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds) * 1_000
+
+
+def _sessions(options: SyntheticOptions, starts: list[int], row_count: int) -> tuple[Session, ...]:
+    first = datetime.datetime.fromisoformat(options.start).date()
+    names = [(first + datetime.timedelta(days=day)).isoformat() for day in range(len(starts))]
+    stops = [*starts[1:], row_count]
+    return tuple(
+        Session(name=name, row_start=start, row_stop=stop)
+        for name, start, stop in zip(names, starts, stops, strict=True)
+    )
