@@ -61,7 +61,6 @@ class LiveObserver:
         self._job = job
         self._failed = recorded.get("failed", 0)
         self._done = recorded.get("complete", 0) + self._failed
-        self._ready_s = time.monotonic()
         if self._done:
             self._line(f"going on with {job.name}: {self._done} of {job.trials} trials are done")
         self._line(f"starting {job.workers} worker(s), backend {job.backend}")
@@ -82,7 +81,10 @@ class LiveObserver:
         """Count, compare with the best, show."""
         assert self._job is not None, "a trial finished before the sweep started"
         self._done += 1
-        self._done_here += 1
+        if self._ready_s is None:
+            self._ready_s = time.monotonic()  # one worker is ahead of the others
+        else:
+            self._done_here += 1
         if record["state"] == "failed":
             self._failed += 1
             self._line(f"trial {record['trial']} failed: {record['reason']}")
@@ -94,8 +96,8 @@ class LiveObserver:
         self._refresh("running")
 
     def on_tracking(self, info: TrackingInfo) -> None:
-        """Show where runs appear."""
-        if info.url:
+        """Show where runs appear; an embedded store has no page before `ui` serves it."""
+        if info.uri.startswith(("http://", "https://")) and info.url:
             self._line(f"MLflow: {info.url}")
 
     def on_message(self, text: str) -> None:

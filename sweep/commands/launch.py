@@ -94,11 +94,11 @@ def _show_where(options: argparse.Namespace, summary: SweepSummary) -> None:
     kept = [text for text in options.overrides if not text.startswith("search.trials=")]
     kept_words = "".join(f" --set {shlex.quote(text)}" for text in kept)
     talk(f"results   {summary.folder}")
-    if summary.tracking.uri != "none":
-        if summary.tracking.url:
-            talk(f"MLflow    {summary.tracking.url}")
-        if summary.tracking.uri.startswith("sqlite") or summary.tracking.uri == "embedded":
-            talk(f"          open it with: python -m sweep ui {summary.study}{where}")
+    is_served = summary.tracking.uri.startswith(("http://", "https://"))
+    if summary.tracking.uri != "none" and not is_served:
+        talk(f"MLflow    python -m sweep ui {summary.study}{where}")
+    if summary.tracking.url:
+        talk(f"{'MLflow' if is_served else '   then':<9} {summary.tracking.url}")
     if summary.best is not None:
         trial = summary.best["trial"]
         talk(f"look      python -m sweep replay {trial} {summary.study}{where}")
