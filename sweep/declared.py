@@ -49,7 +49,8 @@ def _declared(item: "dataclasses.Field[Any]", hint: Any) -> Declared:
         kind=_KINDS[wanted],
         low=metadata.get("low"),
         high=metadata.get("high"),
-        unit=str(metadata.get("unit", "")),
+        # A plain number has the unit 1, which is worth no word in a message.
+        unit=str(metadata.get("unit", "")).removeprefix("1"),
     )
     return Declared(rule=rule, default=default)
 

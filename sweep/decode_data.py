@@ -8,7 +8,7 @@ from typing import Final
 
 from sweep.declared import declared_rules, is_required
 from sweep.document import Node
-from sweep.readers import OPTIONS
+from sweep.readers import OPTIONS, READERS
 from sweep.reading import NOT_BUILT, Fields
 from sweep.schema import DataSection
 from sweep.source import SourceConfig
@@ -38,13 +38,13 @@ def _source(fields: Fields, folder: Path) -> SourceConfig:
     reader = fields.option("reader", tuple(OPTIONS))
     pattern = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
     instrument = fields.text("instrument", pattern, "a name of up to 64 letters and digits")
-    is_synthetic = reader == SYNTHETIC
+    needs_files = reader not in READERS or READERS[reader].needs_files
     options: dict[str, Scalar] = {}
     paths: tuple[Path, ...] = ()
     if reader in OPTIONS:
-        key = "generate" if is_synthetic else "options"
+        key = "options" if needs_files else "generate"
         options = decode_options(fields.section(key), OPTIONS[reader])
-    if not is_synthetic:
+    if needs_files:
         node = fields.node("paths", required=bool(reader))
         paths = _paths(node, fields, folder) if node is not None else ()
     fields.close()
