@@ -6,8 +6,31 @@ Prices are tick indices, quantities lots, money minor units, times nanoseconds U
 from collections.abc import Sequence
 from typing import Any, Final, final
 
+from typing_extensions import disjoint_base
+
 __version__: Final[str]
-__all__: list[str]
+__all__ = [
+    "LedgerError",
+    "MarketView",
+    "OrderEvent",
+    "ReplayError",
+    "ReplayResult",
+    "RustsimError",
+    "SimulatedExchange",
+    "SpecError",
+    "Tape",
+    "TapeBuilder",
+    "TapeError",
+    "TickError",
+    "__version__",
+    "latency_quantile_ns",
+    "philox4x32_10",
+    "philox4x64_10",
+    "queue_probability_ahead",
+    "scan_book",
+    "synthetic_market",
+    "validate_spec",
+]
 
 class RustsimError(Exception):
     """Base of every error that the core raises."""
@@ -176,6 +199,7 @@ class ReplayResult:
         """Columns: exch_ns, order_id, side, price_ticks, lots, fee_minor, tax_minor, is_maker, position_lots, mid2_ticks, queue_ahead_lots_x2p20, arrival_ns."""
     def events_log(self) -> list[OrderEvent]: ...
 
+@disjoint_base
 class SimulatedExchange:
     """The embedded exchange: also the gateway that a strategy trades through."""
 
