@@ -172,9 +172,12 @@ def _add_data_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]"
     words = "show what a tape holds, after checking all of it"
     inspect = _verb(kinds, "inspect", "data", words, "data inspect runs/.tapes/*.tape")
     inspect.add_argument("tapes", type=Path, nargs="+", metavar="TAPE", help="tape files")
-    words = "write a synthetic market as a tape"
+    inspect.add_argument(
+        "--figures", action="store_true", help="measure spreads, sizes, gaps and trades per session"
+    )
+    words = "write a synthetic market as a tape, or as columns if the file ends in .parquet"
     example = "data generate syn.tape --set events=1000000 --set seed=3"
     generate = _verb(kinds, "generate", "data", words, example)
-    generate.add_argument("output", type=Path, metavar="TAPE", help="file to write")
+    generate.add_argument("output", type=Path, metavar="FILE", help="file to write")
     generate.add_argument("--instrument", default="SYN", metavar="NAME", help="name (default: SYN)")
     _add_set(generate, words="one option of the market, as under data.source.generate; repeatable")

@@ -24,8 +24,7 @@ FUNCTION_LINES_MAX = 70
 ROOMS: dict[str, tuple[str, ...]] = {
     "matplotlib": ("sweep/plots.py",),
     "mlflow": ("sweep/tracking.py",),
-    "numba": ("sweep/synthetic",),
-    "numpy": ("sweep/synthetic", "sweep/readers", "sweep/data.py"),
+    "numpy": ("sweep/readers", "sweep/market_figures.py"),
     "optuna": ("sweep/storage.py",),
     "polars": ("sweep/readers", "sweep/data.py", "sweep/replays.py", "sweep/synthetic"),
     "psutil": ("sweep/system.py",),

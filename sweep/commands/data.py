@@ -14,7 +14,7 @@ from sweep.decode_data import SYNTHETIC, decode_options
 from sweep.errors import EXIT_DONE, ResourceError
 from sweep.planning import TAPES_FOLDER
 from sweep.progress import talk
-from sweep.readers import OPTIONS
+from sweep.readers import OPTIONS, make_options
 from sweep.reading import Fields, Reading
 from sweep.source import SourceConfig
 from sweep.studyfile import load_study, parse_override
@@ -34,7 +34,13 @@ def import_data(options: argparse.Namespace) -> int:
 
 def inspect(options: argparse.Namespace) -> int:
     """Run the command `data inspect`."""
-    _show(options, [inspect_tape(path) for path in options.tapes])
+    documents = [inspect_tape(path) for path in options.tapes]
+    if options.figures:
+        from sweep.market_figures import tape_figures
+
+        for document, path in zip(documents, options.tapes, strict=True):
+            document["figures"] = tape_figures(path)
+    _show(options, documents)
     return EXIT_DONE
 
 
@@ -42,11 +48,14 @@ def generate(options: argparse.Namespace) -> int:
     """Run the command `data generate`."""
     from sweep.data import ensure_tapes
 
-    source = SourceConfig(
-        reader=SYNTHETIC,
-        instrument=options.instrument,
-        options=_generate_options(options.overrides),
-    )
+    values = _generate_options(options.overrides)
+    if options.output.suffix == ".parquet":
+        from sweep.synthetic import write_market
+
+        market = write_market(options.output, options.instrument, make_options(SYNTHETIC, values))
+        _show_file(options, market)
+        return EXIT_DONE
+    source = SourceConfig(reader=SYNTHETIC, instrument=options.instrument, options=values)
     made = ensure_tapes(source, options.runs_dir.resolve() / TAPES_FOLDER, talk)
     assert len(made) == 1, f"a synthetic market is one tape, found {len(made)}"
     temporary = options.output.with_name(f".{options.output.name}.part")
@@ -121,3 +130,15 @@ def _show(options: argparse.Namespace, documents: list[dict[str, Any]]) -> None:
             write(f"  session   {session['name']}: {count:,} rows\n")
         for name, fact in document["facts"].items():
             write(f"  fact      {name}: {json.dumps(fact)}\n")
+        for session, figures in document.get("figures", {}).items():
+            write(f"  figures   {session}\n")
+            for name, figure in figures.items():
+                write(f"    {name:<26} {json.dumps(figure)}\n")
+
+
+def _show_file(options: argparse.Namespace, market: dict[str, Any]) -> None:
+    if options.json:
+        print(json.dumps(market))
+        return
+    size = f"{market['rows']:,} rows in {market['bytes'] / 1e6:,.1f} MB"
+    sys.stdout.write(f"{market['path']}\n  {size}, mode {market['mode']}\n")

@@ -52,7 +52,7 @@ class SyntheticOptions:
         "2026-01-05T08:45:00+08:00", "Exchange time of the first row, ISO 8601", "1", None, None
     )
     session_minutes: int = _option(
-        300, "Length of a session, one a day; 0: one session without end", "minutes", 0, 1_380
+        120, "Length of a session, one a day; 0: one session without end", "minutes", 0, 1_380
     )
     mid_ticks: int = _option(20_000, "First price", "ticks", 1_000, 10**8)
     tick_value_minor: int = _option(200, "Value of one tick for one lot", "minor units", 1, 10**9)
@@ -63,7 +63,7 @@ class SyntheticOptions:
     )
     trade_burstiness: float = _option(0.6, "Branching ratio of market orders", "1", 0.0, 0.9)
     sign_persistence: float = _option(
-        0.55, "Weight of the past in the sign of the next trade", "1", 0.0, 0.95
+        0.7, "Weight of the past in the sign of the next trade", "1", 0.0, 0.95
     )
     cancel_back_bias: float = _option(
         3.3, "Cancels come at u^bias of the queue from its back; 1: uniform", "1", 0.1, 20.0

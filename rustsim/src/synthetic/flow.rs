@@ -7,7 +7,7 @@ use crate::types::Side;
 /// Signs remembered.
 const LAGS: usize = 200;
 /// Exponent of the lag weights; sets how slowly the correlation of signs decays.
-const LAG_DECAY: f64 = 1.4;
+const LAG_DECAY: f64 = 1.3;
 /// Share of ordinary events that bring news.
 const NEWS_SHARE: f64 = 0.05;
 /// The fair value is reflected here, so that prices stay positive.
