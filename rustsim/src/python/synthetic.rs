@@ -13,7 +13,7 @@ pub(crate) fn synthetic_market<'py>(
     options: &str,
 ) -> PyResult<Bound<'py, PyDict>> {
     let options = SyntheticOptions::from_json(options)?;
-    let market = py.detach(|| generate(&options));
+    let market = py.detach(|| generate(&options))?;
     let facts = PyDict::new(py);
     facts.set_item("session_starts", &market.session_starts)?;
     if options.mode == Mode::L3 {

@@ -6,6 +6,8 @@ use super::flow::{Fair, Signs, Sizes};
 use super::options::SyntheticOptions;
 use super::output::{ACTION_ADD, ACTION_CANCEL, ACTION_EXECUTE, Recorder, SyntheticMarket};
 use super::stream::{Part, Stream};
+use crate::error::{Error, Result};
+use crate::tape::validate::EXCH_NS_END;
 use crate::types::{Nanos, Side, TickIndex};
 
 /// Levels that makers keep filled on each side.
@@ -33,11 +35,13 @@ const SWEEP_LEVELS_MAX: usize = 4;
 const DAY_NS: Nanos = 86_400_000_000_000;
 
 /// Generates a market.
-#[must_use]
-pub fn generate(options: &SyntheticOptions) -> SyntheticMarket {
+///
+/// # Errors
+/// [`Error::Spec`] if the market would run past the last time that a tape may hold.
+pub fn generate(options: &SyntheticOptions) -> Result<SyntheticMarket> {
     let mut market = Market::new(options);
-    market.run();
-    market.recorder.finish()
+    market.run()?;
+    Ok(market.recorder.finish())
 }
 
 #[derive(Debug)]
@@ -72,7 +76,7 @@ impl Market {
         }
     }
 
-    fn run(&mut self) {
+    fn run(&mut self) -> Result<()> {
         for side in [Side::Bid, Side::Ask] {
             for level in 0..MAKER_LEVELS {
                 self.fill_level(side, level);
@@ -84,6 +88,10 @@ impl Market {
         while self.recorder.row_count() < self.options.events {
             let (gap_ns, arrival) = self.arrivals.next();
             self.now_ns += gap_ns;
+            if self.now_ns >= EXCH_NS_END - DAY_NS {
+                let text = "synthetic market: it would run past the year 2199; ask for fewer events or smaller gaps";
+                return Err(Error::Spec(text.to_owned()));
+            }
             if session_ns > 0 && self.now_ns >= session_start + session_ns {
                 self.recorder
                     .close_session(session_start + session_ns, &self.sides);
@@ -99,6 +107,7 @@ impl Market {
             }
             self.recorder.end_event(self.now_ns, &self.sides);
         }
+        Ok(())
     }
 
     // Price of the makers' best level, at distance `half_spread_ticks` from the fair value or further.

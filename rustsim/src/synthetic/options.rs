@@ -124,7 +124,7 @@ impl SyntheticOptions {
             );
             return Err(Error::Spec(message));
         }
-        if self.conflate_us % 1_000 != 0 {
+        if !self.conflate_us.is_multiple_of(1_000) {
             let message = format!(
                 "synthetic market: conflate_us must be whole milliseconds, found {}",
                 self.conflate_us

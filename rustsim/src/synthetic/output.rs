@@ -178,11 +178,11 @@ impl Recorder {
 
     // Prints are gathered per price; the level's new size follows its print.
     fn gather_print(&mut self, now_ns: Nanos, side: Side, price: TickIndex, lots: i32) {
-        if let Some(print) = &mut self.print {
-            if print.price == price {
-                print.qty += lots;
-                return;
-            }
+        if let Some(print) = &mut self.print
+            && print.price == price
+        {
+            print.qty += lots;
+            return;
         }
         let next = tick(now_ns, KIND_TRADE, side, 0, price, lots);
         if let Some(done) = self.print.replace(next) {

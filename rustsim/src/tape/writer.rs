@@ -293,4 +293,7 @@ fn sync_folder(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-const _: () = assert!(BLOCK_BYTES % ROW_BYTES == 0, "rows never straddle blocks");
+const _: () = assert!(
+    BLOCK_BYTES.is_multiple_of(ROW_BYTES),
+    "rows never straddle blocks"
+);
