@@ -13,6 +13,7 @@ from sweep.job import SweepJob, TrackingInfo, TrialSpec
 from sweep.space import Scalar
 
 WIDTH_MAX = 1_000  # of a table, in characters
+FAILURES_SHOWN = 5
 PLAIN_EVERY_S = 5.0  # lines for a log file, not a screen
 TABLE_METRICS = ("net_pnl", "fills", "maker_share", "max_drawdown", "opi_at_fill_mean_lots")
 
@@ -40,6 +41,7 @@ class LiveObserver:
         self._done = 0
         self._done_here = 0
         self._failed = 0
+        self._failed_here = 0
         self.best: tuple[float, int] | None = None  # objective and trial
         self._ready_s: float | None = None
         self._shown_s = 0.0
@@ -87,13 +89,20 @@ class LiveObserver:
             self._done_here += 1
         if record["state"] == "failed":
             self._failed += 1
-            self._line(f"trial {record['trial']} failed: {record['reason']}")
+            self._show_failure(record)
         else:
             value = float(record["result"]["objective"])
             sign = 1.0 if self._job.direction == "maximize" else -1.0
             if self.best is None or sign * value > sign * self.best[0]:
                 self.best = (value, record["trial"])
         self._refresh("running")
+
+    def _show_failure(self, record: Mapping[str, Any]) -> None:
+        self._failed_here += 1
+        if self._failed_here <= FAILURES_SHOWN:
+            self._line(f"trial {record['trial']} failed: {record['reason']}")
+        if self._failed_here == FAILURES_SHOWN:
+            self._line("further failures are only counted; `status` lists their reasons")
 
     def on_tracking(self, info: TrackingInfo) -> None:
         """Show where runs appear; an embedded store has no page before `ui` serves it."""

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from sweep.errors import InputError
+from sweep.lease import read_holder
 from sweep.results import LOG_NAME, LogIndex, TrialEntry, read_index, read_record
 from sweep.studyfolder import read_place
 
@@ -45,8 +46,10 @@ def status_document(folder: Path, plan: Mapping[str, Any]) -> dict[str, Any]:
     index = open_index(folder)
     states = [entry.state for entry in index.finals.values()]
     counts = {state: states.count(state) for state in ("complete", "failed")}
-    # A trial that started and is not final is running, or its driver has died.
-    counts["running"] = sum(1 for trial in index.attempts if trial not in index.finals)
+    driver = read_holder(folder)
+    started = sum(1 for trial in index.attempts if trial not in index.finals)
+    # Without a driver nothing runs: what was started waits for the next launch.
+    counts["running"] = started if driver is not None else 0
     counts["waiting"] = max(0, plan["trials"] - len(states) - counts["running"])
     ranked = ranking(index, plan["direction"])
     best = next(records(folder, ranked[:1]), None)
@@ -58,7 +61,21 @@ def status_document(folder: Path, plan: Mapping[str, Any]) -> dict[str, Any]:
         "wall_s": _wall_s(folder, index),
         "best": best_document(best),
         "tracking": read_place(folder),
+        "driver": driver,
+        "failures": _failures(folder, index),
     }
+
+
+def _failures(folder: Path, index: LogIndex) -> list[dict[str, Any]]:
+    """Return the reasons of failed trials, the most frequent first, each with one trial."""
+    failed = [entry for entry in index.finals.values() if entry.state == "failed"]
+    reasons: dict[str, list[int]] = {}
+    for record in records(folder, failed):
+        reasons.setdefault(record["reason"], []).append(record["trial"])
+    ordered = sorted(reasons.items(), key=lambda item: -len(item[1]))
+    return [
+        {"reason": reason, "count": len(trials), "trial": trials[0]} for reason, trials in ordered
+    ]
 
 
 def _wall_s(folder: Path, index: LogIndex) -> float:

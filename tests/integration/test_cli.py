@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from sweep.errors import EXIT_CODES
+from sweep.lease import Lease
 
 ROOT = Path(__file__).resolve().parents[2]
 VERBS = ("launch", "plan", "status", "replay", "verify", "sync", "ui")
@@ -174,6 +176,7 @@ def test_status_says_the_same_as_launch(launched: Path) -> None:
     done = sweep("status", "--json", folder=launched)
     assert done.returncode == 0, done.stderr
     told, found = json.loads((launched / "launch.json").read_text()), json.loads(done.stdout)
+    assert (found["driver"], found["failures"]) == (None, [])
     for key in ("study", "folder", "trials", "events", "best"):
         assert found[key] == told[key]
 
@@ -263,3 +266,89 @@ def test_damaged_tape_is_refused_as_data(launched: Path, tmp_path: Path) -> None
     done = sweep("verify", "0", folder=tmp_path)
     assert done.returncode == 4
     assert "damaged.tape" in done.stderr
+
+
+def test_failing_trials_end_the_study_with_3_and_their_reasons(tmp_path: Path) -> None:
+    (tmp_path / "small.yaml").write_text(STUDY)
+    overrides = (
+        "objective.maximize=markout_1s_ticks",
+        "strategy.params.half_spread_ticks=5000",  # never filled: no markout to speak of
+        "search.trials=12",
+    )
+    options = [word for text in overrides for word in ("--set", text)]
+    done = sweep("launch", "small.yaml", "--json", *options, folder=tmp_path)
+    assert done.returncode == 3
+    document = json.loads(done.stdout)
+    assert document["trials"] == {"complete": 0, "failed": 10, "running": 0, "waiting": 2}
+    assert document["best"] is None
+    assert done.stderr.count("markout_1s_ticks is undefined") == 5
+    assert "further failures are only counted" in done.stderr
+    status = json.loads(sweep("status", "--json", folder=tmp_path).stdout)
+    assert status["trials"] == document["trials"]
+    (failure,) = status["failures"]
+    assert (failure["count"], failure["trial"]) == (10, 0)
+    done = sweep("verify", "0", folder=tmp_path)
+    assert done.returncode == 2
+    assert "trial 0 has no digest, it failed" in done.stderr
+
+
+def test_locked_study_ends_with_5_and_the_holder(launched: Path) -> None:
+    with Lease(launched / "runs" / "small"):
+        done = sweep("launch", "small.yaml", folder=launched)
+    assert done.returncode == 5
+    assert f"{os.getpid()}" in done.stderr
+
+
+def test_damaged_recording_ends_with_4_and_its_name(tmp_path: Path) -> None:
+    (tmp_path / "bad.parquet").write_bytes(b"PAR1 this is no table PAR1")
+    source = "{reader: shioaji_parquet, instrument: TXF, paths: [bad.parquet]}"
+    lines = STUDY.splitlines()
+    lines[3] = f"  source: {source}"
+    (tmp_path / "small.yaml").write_text("\n".join(lines))
+    for verb in (("launch",), ("plan",), ("data", "import")):
+        done = sweep(*verb, "small.yaml", folder=tmp_path)
+        assert done.returncode == 4, done.stderr
+        assert "bad.parquet" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_synthetic_market_is_written_and_inspected(tmp_path: Path) -> None:
+    made = sweep("data", "generate", "syn.tape", "--set", "events=5000", "--json", folder=tmp_path)
+    assert made.returncode == 0, made.stderr
+    seen = sweep("data", "inspect", "syn.tape", "--json", folder=tmp_path)
+    assert seen.returncode == 0, seen.stderr
+    (tape,) = json.loads(seen.stdout)["tapes"]
+    assert tape == json.loads(made.stdout)["tapes"][0]
+    assert tape["rows"] >= 5000
+    assert sum(tape["kinds"].values()) == tape["rows"]
+    assert tape["sessions"][-1]["row_stop"] == tape["rows"]
+
+
+def test_options_of_a_synthetic_market_are_checked(tmp_path: Path) -> None:
+    done = sweep("data", "generate", "syn.tape", "--set", "events=0", folder=tmp_path)
+    assert done.returncode == 2
+    assert "--set events=0:1:8: events: Expected an integer (rows) from 1 to" in done.stderr
+    assert not (tmp_path / "syn.tape").exists()
+
+
+def test_ui_refuses_a_port_in_use(launched: Path) -> None:
+    done = sweep("launch", "small.yaml", "--set", "tracking.uri=embedded", folder=launched)
+    assert done.returncode == 0, done.stderr
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        done = sweep("ui", "small", "--port", port, folder=launched)
+    assert done.returncode == 6
+    assert f"Port {port} of 127.0.0.1 cannot be used" in done.stderr
+
+
+def test_sync_finds_every_run_in_place(launched: Path) -> None:
+    done = sweep("launch", "small.yaml", "--set", "tracking.uri=embedded", folder=launched)
+    assert done.returncode == 0, done.stderr
+    done = sweep("sync", "small", "--json", folder=launched)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {
+        "study": "small",
+        "runs": {"present": 6, "created": 0, "repaired": 0, "removed": 0},
+    }
