@@ -66,6 +66,10 @@ METRICS: Final[dict[str, Metric]] = {
     "cancels": Metric("sum", "count"),
     "amends": Metric("sum", "count"),
     "rejects": Metric("sum", "count"),
+    "rejects_post_only": Metric("sum", "count"),
+    "rejects_self_match": Metric("sum", "count"),
+    "rejects_phase": Metric("sum", "count"),
+    "rejects_lost": Metric("sum", "count"),
     "cancel_rejects": Metric("sum", "count"),
     "expired": Metric("sum", "count"),
 }

@@ -9,6 +9,7 @@ import rustsim
 
 QUEUE_SCALE: Final = 1 << 20  # fixed point of the queue position
 TRADE_KIND: Final = 1
+FLAG_INDICATIVE: Final = 4
 PRICE_SAMPLES: Final = 2_000  # per slice
 SCAN_ROWS_MAX: Final = 20_000  # how far to look for a trade from a sampled row
 
@@ -61,12 +62,17 @@ def sample_trades(tape: rustsim.Tape, start: int, stop: int) -> list[tuple[int, 
     Empty for a tape without trades in reach of the sampled rows.
     """
     kinds = memoryview(tape.column("kind"))
+    flags = memoryview(tape.column("flags"))
     prices = memoryview(tape.column("price")).cast("i")
     step = max(1, (stop - start) // PRICE_SAMPLES)
     samples: dict[int, tuple[int, int]] = {}
     for row in range(start, stop, step):
         reach = min(row + SCAN_ROWS_MAX, stop)
-        found = next((at for at in range(row, reach) if kinds[at] == TRADE_KIND), None)
+        rows = range(row, reach)
+        # Auction trial prices are no prices.
+        found = next(
+            (at for at in rows if kinds[at] == TRADE_KIND and not flags[at] & FLAG_INDICATIVE), None
+        )
         if found is not None:
             samples[found] = (tape.exch_ns(found), prices[found])
     return [samples[row] for row in sorted(samples)]

@@ -179,8 +179,8 @@ def _metrics(record: Mapping[str, Any]) -> list[Any]:
     result = record["result"] or {}
     finished_ms = record["finished_unix_ns"] // 1_000_000
     values: dict[str, Any] = {
-        # Exact integers stay in the result log: the store keeps floats.
-        **result.get("ledger", {}),
+        # The ledger's exact integers stay in the result log: the store keeps floats, and its pages
+        # are readable with few, well named metrics only.
         **result.get("metrics", {}),
         "events": result.get("events"),
         "engine_s": result["engine_ns"] / 1e9 if "engine_ns" in result else None,

@@ -112,6 +112,7 @@ impl ShadowLedger {
                 self.markouts.lots[index],
             )
         };
+        let rejected = |reason: Reason| counts.rejected[reason as usize] as f64;
         let ahead_lots = |units: i64, count: i64| mean(units as f64 / AHEAD_ONE as f64, count);
         let span_ns = self.first_ns.map_or(0, |first| self.held_until_ns - first);
         vec![
@@ -153,6 +154,10 @@ impl ShadowLedger {
             ("cancels", counts.cancels_sent as f64),
             ("amends", counts.amends_sent as f64),
             ("rejects", counts.rejected.iter().sum::<i64>() as f64),
+            ("rejects_post_only", rejected(Reason::PostOnly)),
+            ("rejects_self_match", rejected(Reason::SelfMatch)),
+            ("rejects_phase", rejected(Reason::Phase)),
+            ("rejects_lost", rejected(Reason::Lost)),
             (
                 "cancel_rejects",
                 counts.cancel_rejected.iter().sum::<i64>() as f64,
