@@ -6,7 +6,13 @@ from typing import Any
 
 import pytest
 
+import rustsim
 from sweep.objective import METRICS, ObjectiveError, cvar, objective_value, pool
+
+
+LEDGER_WEIGHTS = frozenset(rustsim.SimulatedExchange().finish().ledger) & {
+    metric.weight for metric in METRICS.values()
+}
 
 
 def cell(
@@ -17,7 +23,8 @@ def cell(
         "scenario": "base",
         "replication": replication,
         "metrics": metrics,
-        "ledger": {},
+        # The exact weights of a cell; here every lot has a markout, a queue and its own order.
+        "ledger": {name: int(metrics.get("lots", 0)) for name in LEDGER_WEIGHTS},
         "seconds": seconds,
     }
 
@@ -152,6 +159,6 @@ def test_unknown_metric_is_an_error() -> None:
 def test_every_weight_is_a_metric_or_a_part_of_a_cell() -> None:
     for name, metric in METRICS.items():
         if metric.rule == "mean":
-            assert metric.weight in METRICS or metric.weight == "seconds", name
+            assert metric.weight in METRICS or metric.weight in {*LEDGER_WEIGHTS, "seconds"}, name
         else:
             assert not metric.weight, name
