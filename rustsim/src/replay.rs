@@ -203,7 +203,7 @@ impl Run<'_> {
     #[inline]
     fn concerns_instantly(&self, exchange: &SimulatedExchange) -> bool {
         match self.filter {
-            WakeFilter::Best => Touch::prices_of(exchange.seen_book()) != self.touch.prices,
+            WakeFilter::Best => exchange.seen_prices() != self.touch.prices,
             WakeFilter::Touch | WakeFilter::Every => true,
             WakeFilter::Own => false,
         }
@@ -247,14 +247,13 @@ impl Run<'_> {
     }
 
     fn matches_filter(&mut self, exchange: &SimulatedExchange) -> bool {
-        let book = exchange.seen_book();
         match self.filter {
             WakeFilter::Best => {
-                let prices = Touch::prices_of(book);
+                let prices = exchange.seen_prices();
                 std::mem::replace(&mut self.touch.prices, prices) != prices
             }
             WakeFilter::Touch => {
-                let touch = Touch::of(book);
+                let touch = exchange.seen_touch();
                 std::mem::replace(&mut self.touch, touch) != touch
             }
             WakeFilter::Every => true,

@@ -30,6 +30,8 @@ pub(crate) struct Sight {
     unseen: VecDeque<UnseenGroup>,
     group_ns: Nanos,
     is_stale: bool,
+    /// Auction rows followed the last market group: the view is right, the book has gone on.
+    is_spoiled: bool,
 }
 
 impl Sight {
@@ -39,6 +41,7 @@ impl Sight {
             unseen: VecDeque::new(),
             group_ns: 0,
             is_stale: false,
+            is_spoiled: false,
         }
     }
 
@@ -80,6 +83,7 @@ impl Sight {
             if group.is_indicative {
                 self.refresh(host);
             }
+            self.is_spoiled = group.is_indicative;
             let group_rows = &rows[group.start - first_row..group.stop - first_row];
             self.recorded.begin_group();
             for row in group_rows {
@@ -100,6 +104,11 @@ impl Sight {
         if std::mem::take(&mut self.is_stale) {
             refresh_view(host, &self.recorded, self.group_ns);
         }
+    }
+
+    /// Returns whether the book holds auction rows that the view does not show.
+    pub(crate) fn is_spoiled(&self) -> bool {
+        self.is_spoiled
     }
 
     pub(crate) fn book(&self) -> &LimitOrderBook {

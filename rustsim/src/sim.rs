@@ -18,7 +18,7 @@ use crate::order_queue::Knowledge;
 use crate::queue::units_to_lots;
 use crate::rng::Streams;
 use crate::schedule::Schedule;
-use crate::sight::{Sight, refresh_view};
+use crate::sight::{Sight, Touch, refresh_view};
 use crate::spec::SimSpec;
 use crate::types::{
     EventKind, FLAG_INDICATIVE, Liquidity, Lots, Nanos, OrderEvent, OrderId, OrderRequest, Reason,
@@ -305,13 +305,31 @@ impl SimulatedExchange {
         self.matching.is_indicative()
     }
 
-    /// Returns the book that the strategy sees.
+    /// Returns the best prices that the strategy sees.
     #[inline]
-    pub(crate) fn seen_book(&self) -> &LimitOrderBook {
+    pub(crate) fn seen_prices(&self) -> (Option<TickIndex>, Option<TickIndex>) {
         if self.is_instant {
-            &self.matching.recorded.book
+            Touch::prices_of(&self.matching.recorded.book)
+        } else if self.sight.is_spoiled() {
+            (self.host.view.best_bid, self.host.view.best_ask)
         } else {
-            self.sight.book()
+            Touch::prices_of(self.sight.book())
+        }
+    }
+
+    /// Returns the best prices that the strategy sees, with their sizes.
+    #[inline]
+    pub(crate) fn seen_touch(&self) -> Touch {
+        if self.is_instant {
+            Touch::of(&self.matching.recorded.book)
+        } else if self.sight.is_spoiled() {
+            let view = &self.host.view;
+            Touch {
+                prices: (view.best_bid, view.best_ask),
+                lots: (view.best_bid_lots, view.best_ask_lots),
+            }
+        } else {
+            Touch::of(self.sight.book())
         }
     }
 

@@ -210,6 +210,7 @@ fn count_totals(counts: &Counts) -> Vec<(&'static str, i64)> {
         ("rejected_self_match", rejected(Reason::SelfMatch)),
         ("rejected_phase", rejected(Reason::Phase)),
         ("rejected_lost", rejected(Reason::Lost)),
+        ("rejected_phase", rejected(Reason::Phase)),
         (
             "cancel_rejected_unknown_order",
             counts.cancel_rejected[Reason::UnknownOrder as usize],

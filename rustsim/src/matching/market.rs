@@ -21,12 +21,7 @@ impl Matching {
         self.track_credit = rows.len() > 1;
         let resting = !(self.own[0].orders().is_empty() && self.own[1].orders().is_empty());
         if resting && self.track_credit {
-            for queue in &mut self.own {
-                queue
-                    .orders_mut()
-                    .iter_mut()
-                    .for_each(|order| order.ahead_before_decrease = None);
-            }
+            self.forget_decreases();
         }
         for (row, ordinal) in rows.iter().zip(ordinal..) {
             self.apply_row(row, ordinal)?;
@@ -69,6 +64,7 @@ impl Matching {
             self.recorded.clear();
             self.consumed.clear();
             self.hide(|_| true);
+            self.forget_decreases();
             return Ok(());
         }
         if row.kind != KIND_LEVEL {
@@ -82,10 +78,18 @@ impl Matching {
             return self.level(row, side, ordinal);
         }
         let before = self.recorded.level(side, row.price, row.qty, false)?;
-        self.consumed
-            .on_level(side, row.price, before, row.qty, row.exch_ns);
+        if !indicative {
+            self.consumed
+                .on_level(side, row.price, before, row.qty, row.exch_ns);
+        }
         self.hide(|order| order.side == side && order.price == row.price);
         Ok(())
+    }
+
+    fn forget_decreases(&mut self) {
+        for order in self.own.iter_mut().flat_map(OrderQueue::orders_mut) {
+            order.ahead_before_decrease = None;
+        }
     }
 
     fn hide(&mut self, concerns: impl Fn(&RestingOrder) -> bool) {
@@ -118,30 +122,29 @@ impl Matching {
     #[inline(never)]
     fn level_own(&mut self, row: &Tick, side: Side, before: i32, ordinal: u64) {
         let after = units(Lots::from(row.qty));
-        for order in self.own[side as usize].level_mut(row.price) {
-            match order.knowledge {
-                Knowledge::Unknown if row.qty > 0 => {
-                    order.knowledge = Knowledge::Followed;
-                    order.ahead = after;
-                }
-                Knowledge::Unknown => {}
-                Knowledge::Hidden => order.ahead = order.ahead.min(after),
-                Knowledge::Followed => {
-                    if row.qty < before && order.ahead_before_decrease.is_none() {
-                        order.ahead_before_decrease = Some(order.ahead);
-                    }
-                }
-            }
-        }
         if row.qty < before {
+            for order in self.own[side as usize].level_mut(row.price) {
+                let known = match order.knowledge {
+                    Knowledge::Unknown if row.qty == 0 => None,
+                    // Now it is known that the whole display was ahead.
+                    Knowledge::Unknown => Some(units(Lots::from(before))),
+                    Knowledge::Hidden | Knowledge::Followed => Some(order.ahead),
+                };
+                order.ahead_before_decrease = order.ahead_before_decrease.or(known);
+            }
             self.cancel_at_level(side, row.price, before, row.qty, row.exch_ns, ordinal);
         }
         for order in self.own[side as usize].level_mut(row.price) {
-            if order.knowledge == Knowledge::Hidden {
-                order.knowledge = Knowledge::Followed;
-            }
-            if order.knowledge == Knowledge::Followed {
-                order.ahead = order.ahead.min(after);
+            match order.knowledge {
+                Knowledge::Unknown if row.qty == 0 => {}
+                Knowledge::Unknown => {
+                    order.knowledge = Knowledge::Followed;
+                    order.ahead = after;
+                }
+                Knowledge::Hidden | Knowledge::Followed => {
+                    order.knowledge = Knowledge::Followed;
+                    order.ahead = order.ahead.min(after);
+                }
             }
         }
     }
@@ -231,11 +234,13 @@ impl Matching {
         self.trade_own_fill(row, side);
         let after = units(Lots::from(change.after + rest));
         for order in self.own[side as usize].level_mut(row.price) {
-            if order.knowledge == Knowledge::Followed {
+            let is_followed = order.knowledge == Knowledge::Followed;
+            if is_followed {
                 order.ahead = order.ahead.min(after);
-                if reordered {
-                    order.ahead_before_decrease = Some(order.ahead);
-                }
+            }
+            if reordered {
+                // What is left of the decrease comes after the print.
+                order.ahead_before_decrease = (is_followed && rest > 0).then_some(order.ahead);
             }
         }
         if reordered && rest > 0 {
@@ -326,12 +331,11 @@ impl Matching {
     }
 
     pub(super) fn is_in_view(&self, side: Side, price: TickIndex) -> bool {
-        if self.visible_levels == 0 {
+        let book = &self.recorded.book;
+        if self.visible_levels == 0 || book.size(side, price) > 0 {
             return true;
         }
-        self.recorded
-            .book
-            .nth_best(side, self.visible_levels)
+        book.nth_best(side, self.visible_levels)
             .is_none_or(|last| !side.is_better(last, price))
     }
 }

@@ -179,11 +179,12 @@ impl Matching {
     fn rest(&mut self, incoming: &Incoming, now_ns: Nanos) {
         let side = incoming.side;
         let displayed = units(Lots::from(self.recorded.book.size(side, incoming.price)));
-        let in_view = displayed > 0 || self.is_in_view(side, incoming.price);
+        let in_view = self.is_in_view(side, incoming.price);
         // The last own order of the level bounds the new one: queue order among own orders stays, and a hidden level hides for all.
         let (last_ahead, last_hidden) = self.own[side as usize]
             .level_mut(incoming.price)
             .last()
+            .filter(|last| last.knowledge != Knowledge::Unknown)
             .map_or((0, false), |last| {
                 (last.ahead, last.knowledge == Knowledge::Hidden)
             });
@@ -332,6 +333,8 @@ impl Matching {
             Reason::BelowFilled
         } else if keeps_priority {
             Reason::None
+        } else if self.indicative {
+            Reason::Phase
         } else if self.would_take_post_only(after, now_ns) {
             Reason::PostOnly
         } else if self.would_match_itself(after, now_ns) {

@@ -1,0 +1,306 @@
+//! The engine against its slow twin: equal event logs, equal sights of the strategy, equal accounts.
+
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::pedantic,
+    reason = "plain code that is read beside the rules, not linked"
+)]
+
+mod twin;
+
+use std::collections::BTreeMap;
+
+use rustsim::error::Result;
+use rustsim::host::Host;
+use rustsim::replay::{Strategy, Wake as Woken, WakeFilter, replay};
+use rustsim::sim::{Outcomes, RunOptions, SimulatedExchange};
+use rustsim::spec::SimSpec;
+use rustsim::types::{EventKind, Lots, OrderEvent, Tick};
+
+use twin::market::{Gambler, PRICES, rows, rules};
+use twin::run::{Story, run};
+use twin::{Actor, Command, Moment, Queue, Rules, View, Wake};
+
+/// Seeds of the random runs; `SWEEP_TWIN_SEEDS=first..last` runs others.
+const SEEDS: std::ops::Range<u64> = 0..10_000;
+const ROWS: usize = 120;
+/// Runs that differ before the test gives up.
+const FAILURES_MAX: usize = 10;
+
+/// Lets an actor of the twin trade through the engine.
+struct Adapter<'a> {
+    actor: &'a mut dyn Actor,
+    moments: Vec<(Moment, Vec<bool>)>,
+}
+
+fn apply(host: &mut Host, command: Command) -> bool {
+    match command {
+        Command::Place(order) => {
+            host.place_order(order);
+            true
+        }
+        Command::Cancel { order_id, session } => host.cancel_order(order_id, session),
+        Command::Amend {
+            order_id,
+            price,
+            qty,
+            session,
+        } => host.amend_order(order_id, price, qty, session),
+        Command::Timer { at_ns } => {
+            host.set_timer(at_ns);
+            true
+        }
+    }
+}
+
+fn view_of(host: &Host) -> View {
+    let view = &host.view;
+    View {
+        exch_ns: view.exch_ns,
+        bid: view
+            .best_bid
+            .map(|price| (price, Lots::from(view.best_bid_lots))),
+        ask: view
+            .best_ask
+            .map(|price| (price, Lots::from(view.best_ask_lots))),
+        last_trade: view
+            .last_trade
+            .map(|print| (print.price, Lots::from(print.lots), print.side)),
+    }
+}
+
+impl Strategy for Adapter<'_> {
+    fn on_start(&mut self, host: &mut Host) -> Result<()> {
+        for command in self.actor.start(host.now_ns) {
+            apply(host, command);
+        }
+        Ok(())
+    }
+
+    fn on_wake(&mut self, wake: &Woken<'_>, host: &mut Host) -> Result<()> {
+        let moment = Moment {
+            now_ns: host.now_ns,
+            view: view_of(host),
+            position: host.position(),
+            events: wake.events.to_vec(),
+            is_timer: wake.is_timer,
+            is_tick: wake.is_tick,
+        };
+        let taken = self
+            .actor
+            .wake(&moment)
+            .into_iter()
+            .map(|command| apply(host, command))
+            .collect();
+        self.moments.push((moment, taken));
+        Ok(())
+    }
+
+    fn on_end(&mut self, _: &mut Host) -> Result<()> {
+        Ok(())
+    }
+}
+
+fn spec_of(rules: &Rules) -> SimSpec {
+    let (model, n) = match rules.queue {
+        Queue::Back => ("back", 2.0),
+        Queue::Front => ("front", 2.0),
+        Queue::Uniform => ("uniform", 2.0),
+        Queue::Power(n) => ("power", n),
+    };
+    let [place, cancel, amend, report, feed] = &rules.latency;
+    let json = serde_json::json!({
+        "instrument": {
+            "name": "twin", "tick_value_minor": rules.tick_value, "price_min": rules.price_min, "price_max": rules.price_max,
+            "visible_levels": rules.visible_levels, "max_order_lots": rules.max_order_lots,
+        },
+        "fees": rules.fees,
+        "latency": {
+            "place": place, "cancel": cancel, "amend": amend, "report": report, "feed": feed,
+            "gap_ns": rules.gap_ns, "loss_probability": rules.loss_probability, "loss_timeout_ns": rules.loss_timeout_ns,
+        },
+        "queue": {"model": model, "n": n, "mode": if rules.is_sampled { "sampled" } else { "expected" }},
+        "rules": {"amend_below_filled": if rules.below_filled_cancels { "cancel" } else { "reject" }},
+        "impact": {"half_life_ns": rules.half_life_ns},
+        "seed": rules.seed, "replication": rules.replication,
+    });
+    SimSpec::from_json(&json.to_string()).unwrap()
+}
+
+fn run_engine(
+    rules: &Rules,
+    rows: &[Tick],
+    first_row: usize,
+    actor: &mut dyn Actor,
+) -> (Outcomes, Vec<(Moment, Vec<bool>)>) {
+    let filter = match rules.wake {
+        Wake::Best => WakeFilter::Best,
+        Wake::Touch => WakeFilter::Touch,
+        Wake::Every => WakeFilter::Every,
+        Wake::Own => WakeFilter::Own,
+    };
+    let low = rows
+        .iter()
+        .map(|tick| tick.price)
+        .min()
+        .unwrap()
+        .min(PRICES.0);
+    let high = rows
+        .iter()
+        .map(|tick| tick.price)
+        .max()
+        .unwrap()
+        .max(PRICES.1);
+    let options = RunOptions {
+        samples: 50,
+        keep_log: true,
+        has_local: rules.has_local,
+    };
+    let exchange = SimulatedExchange::new(spec_of(rules), (low, high), options).unwrap();
+    let mut adapter = Adapter {
+        actor,
+        moments: Vec::new(),
+    };
+    let outcomes = replay(exchange, rows, first_row, filter, &mut adapter).unwrap();
+    (outcomes, adapter.moments)
+}
+
+/// An event without what it does not say: the liquidity of anything but a fill.
+fn essence(event: &OrderEvent) -> String {
+    let liquidity = (event.kind == EventKind::Filled).then_some(event.liquidity);
+    format!(
+        "{:?} #{} at {}/{} {:?} {} x {} leaves {} {:?} {:?}",
+        event.kind,
+        event.order_id,
+        event.exch_ns,
+        event.local_ns,
+        event.side,
+        event.price,
+        event.qty,
+        event.leaves,
+        liquidity,
+        event.reason
+    )
+}
+
+fn sight(moment: &(Moment, Vec<bool>)) -> String {
+    let (seen, taken) = moment;
+    let events: Vec<String> = seen.events.iter().map(essence).collect();
+    format!(
+        "{} {:?} position {} tick {} timer {} taken {taken:?} {}",
+        seen.now_ns,
+        seen.view,
+        seen.position,
+        seen.is_tick,
+        seen.is_timer,
+        events.join("; ")
+    )
+}
+
+/// Finds the first difference of two lists of lines.
+fn compare(what: &str, engine: &[String], twin: &[String]) -> std::result::Result<(), String> {
+    let count = engine.len().max(twin.len());
+    for index in 0..count {
+        if engine.get(index) != twin.get(index) {
+            let before = index.saturating_sub(6);
+            let context = twin[before.min(twin.len())..index.min(twin.len())].join("\n  ");
+            return Err(format!(
+                "{what} {index} differs, after\n  {context}\nengine: {:?}\ntwin:   {:?}",
+                engine.get(index),
+                twin.get(index)
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn check_equal(
+    outcomes: &Outcomes,
+    moments: &[(Moment, Vec<bool>)],
+    story: &Story,
+) -> std::result::Result<(), String> {
+    let lines = |events: &[OrderEvent]| events.iter().map(essence).collect::<Vec<_>>();
+    compare("event", &lines(&outcomes.log), &lines(&story.log))?;
+    let sights = |moments: &[(Moment, Vec<bool>)]| moments.iter().map(sight).collect::<Vec<_>>();
+    compare("sight", &sights(moments), &sights(&story.moments))?;
+    let fills: Vec<String> = outcomes
+        .ledger
+        .fills()
+        .iter()
+        .map(|record| {
+            format!(
+                "{:?} fee {} tax {} position {} mid2 {}",
+                record.fill, record.fee, record.tax, record.position, record.mid2
+            )
+        })
+        .collect();
+    compare("fill", &fills, &story.account.fill_lines())?;
+    let ledger: BTreeMap<&str, i64> = outcomes.ledger.totals().into_iter().collect();
+    let account = story.account.totals();
+    for (name, value) in &ledger {
+        match account.get(name) {
+            Some(twin) if twin == value => {}
+            Some(twin) => return Err(format!("ledger {name}: engine {value}, twin {twin}")),
+            // The only total without a definition of its own: the floor of a fraction that unit tests hold.
+            None if *name == "realised_average_minor_floor" => {}
+            None => return Err(format!("the twin does not know the total {name}")),
+        }
+    }
+    let metrics: BTreeMap<&str, f64> = outcomes.ledger.metrics().into_iter().collect();
+    if (metrics["own_share_p95"] - story.account.own_share_p95()).abs() > 1e-12 {
+        return Err("own share differs".to_owned());
+    }
+    Ok(())
+}
+
+fn seeds() -> std::ops::Range<u64> {
+    let Ok(text) = std::env::var("SWEEP_TWIN_SEEDS") else {
+        return SEEDS;
+    };
+    let (first, last) = text.split_once("..").expect("SWEEP_TWIN_SEEDS=first..last");
+    first.parse().expect("a number")..last.parse().expect("a number")
+}
+
+/// Random markets, descriptions and strategies; every 50th run is long.
+#[test]
+fn engine_and_twin_agree_on_random_runs() {
+    let mut kinds: BTreeMap<String, u64> = BTreeMap::new();
+    let mut failures = Vec::new();
+    for seed in seeds() {
+        let rules = rules(seed);
+        let rows = rows(seed, if seed % 50 == 0 { 8 * ROWS } else { ROWS });
+        let first_row = (seed % 7) as usize;
+        let (outcomes, moments) = run_engine(
+            &rules,
+            &rows,
+            first_row,
+            &mut Gambler::new(seed, rows.len() as u32),
+        );
+        let story = run(
+            &rules,
+            &rows,
+            first_row as u64,
+            &mut Gambler::new(seed, rows.len() as u32),
+        );
+        if let Err(difference) = check_equal(&outcomes, &moments, &story) {
+            failures.push(format!("seed {seed}: {difference}\n{rules:?}"));
+        }
+        for event in &outcomes.log {
+            *kinds
+                .entry(format!("{:?} {:?}", event.kind, event.reason))
+                .or_insert(0) += 1;
+        }
+        if failures.len() >= FAILURES_MAX {
+            break;
+        }
+    }
+    assert!(
+        failures.is_empty(),
+        "{} runs differ:\n\n{}",
+        failures.len(),
+        failures.join("\n\n")
+    );
+    // The runs reach every kind of end.
+    assert!(kinds.len() >= 20, "only {kinds:?}");
+}

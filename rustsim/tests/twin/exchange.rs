@@ -1,0 +1,892 @@
+//! The exchange side: recorded book, own queues, own requests (semantics 3, 4 and 5).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rustsim::rng::{Purpose, Streams};
+use rustsim::types::{
+    AHEAD_ONE, EventKind, FLAG_GAP, FLAG_INDICATIVE, FLAG_OUT_OF_VIEW, KIND_CLEAR, KIND_LEVEL,
+    KIND_TRADE, Liquidity, Lots, Nanos, OrderEvent, OrderId, OrderRequest, OrderType, Reason, Side,
+    TakePolicy, Tick, TickIndex, TimeInForce,
+};
+
+use super::{Queue, Rules, View};
+
+type Key = (Side, TickIndex);
+
+/// A request as it arrives.
+#[derive(Clone, Copy, Debug)]
+pub enum Request {
+    Place {
+        id: OrderId,
+        order: OrderRequest,
+    },
+    Cancel {
+        id: OrderId,
+    },
+    Amend {
+        id: OrderId,
+        price: Option<TickIndex>,
+        qty: Option<Lots>,
+    },
+}
+
+/// A resting own order.
+#[derive(Clone, Debug)]
+pub struct Own {
+    pub id: OrderId,
+    pub side: Side,
+    pub price: TickIndex,
+    pub total: Lots,
+    pub filled: Lots,
+    pub leaves: Lots,
+    pub is_post_only: bool,
+    pub session: u8,
+    /// Market volume ahead in 1/2^20 lot; `None` unknown.
+    pub ahead: Option<i64>,
+    /// Whether the level left the view while the order rested, and has not shown since.
+    pub is_hidden: bool,
+    pub ahead_at_arrival: Option<i64>,
+    pub arrival_ns: Nanos,
+}
+
+/// A fill for the account.
+#[derive(Clone, Copy, Debug)]
+pub struct Fill {
+    pub exch_ns: Nanos,
+    pub id: OrderId,
+    pub side: Side,
+    pub price: TickIndex,
+    pub lots: Lots,
+    pub liquidity: Liquidity,
+    pub ahead: Option<i64>,
+    pub ahead_at_arrival: Option<i64>,
+    pub arrival_ns: Nanos,
+    pub cause_lots: Lots,
+    pub is_first: bool,
+}
+
+/// What the exchange has to say: an event (without its local time) and the session that hears it, or a fill, or a mark.
+#[derive(Clone, Debug)]
+pub enum Output {
+    Event(OrderEvent, u8),
+    Fill(Fill),
+    Mark(Nanos, i64),
+}
+
+/// The identity of an order for its events.
+#[derive(Clone, Copy, Debug)]
+struct Face {
+    id: OrderId,
+    side: Side,
+    price: TickIndex,
+}
+
+pub struct Exchange {
+    rules: Rules,
+    streams: Streams,
+    book: [BTreeMap<TickIndex, Lots>; 2],
+    /// Own orders in order of arrival; the queue of a level is this list, filtered.
+    pub resting: Vec<Own>,
+    /// Orders that arrived, whatever became of them.
+    arrived: BTreeSet<OrderId>,
+    /// Decreases of this group: lots, and the `ahead` of each order of the level before the first of them that found it known.
+    credit: BTreeMap<Key, (Lots, BTreeMap<OrderId, i64>)>,
+    /// Consumed liquidity in 1/2^20 lot and the time of its last write.
+    consumed: BTreeMap<Key, (i64, Nanos)>,
+    last_trade: Option<(TickIndex, Lots, Side)>,
+    mid2: Option<i64>,
+    /// Whether the last group held indicative rows only.
+    pub is_auction: bool,
+    first_fill_done: BTreeSet<OrderId>,
+    pub out: Vec<Output>,
+}
+
+fn other(side: Side) -> Side {
+    if side == Side::Bid {
+        Side::Ask
+    } else {
+        Side::Bid
+    }
+}
+
+impl Own {
+    fn key(&self) -> Key {
+        (self.side, self.price)
+    }
+}
+
+impl Exchange {
+    pub fn new(rules: Rules) -> Self {
+        Self {
+            streams: Streams::new(rules.seed, rules.replication),
+            rules,
+            book: [BTreeMap::new(), BTreeMap::new()],
+            resting: Vec::new(),
+            arrived: BTreeSet::new(),
+            credit: BTreeMap::new(),
+            consumed: BTreeMap::new(),
+            last_trade: None,
+            mid2: None,
+            is_auction: false,
+            first_fill_done: BTreeSet::new(),
+            out: Vec::new(),
+        }
+    }
+
+    // ---- the recorded book ----
+
+    pub fn size(&self, side: Side, price: TickIndex) -> Lots {
+        *self.book[side as usize].get(&price).unwrap_or(&0)
+    }
+
+    fn set_size(&mut self, side: Side, price: TickIndex, lots: Lots) {
+        if lots == 0 {
+            self.book[side as usize].remove(&price);
+        } else {
+            self.book[side as usize].insert(price, lots);
+        }
+    }
+
+    /// Displayed prices of a side, best first.
+    fn displayed(&self, side: Side) -> Vec<TickIndex> {
+        let mut prices: Vec<TickIndex> = self.book[side as usize].keys().copied().collect();
+        if side == Side::Bid {
+            prices.reverse();
+        }
+        prices
+    }
+
+    fn consumed_at(&self, key: Key, now: Nanos) -> i64 {
+        let Some(&(units, since)) = self.consumed.get(&key) else {
+            return 0;
+        };
+        match self.rules.half_life_ns {
+            None => units,
+            Some(0) => 0,
+            Some(half_life) => (units as f64
+                * libm::exp2(-((now - since) as f64) / half_life as f64))
+            .round() as i64,
+        }
+    }
+
+    pub fn available(&self, side: Side, price: TickIndex, now: Nanos) -> Lots {
+        (self.size(side, price) * AHEAD_ONE - self.consumed_at((side, price), now))
+            .div_euclid(AHEAD_ONE)
+            .max(0)
+    }
+
+    fn best_available(&self, side: Side, now: Nanos) -> Option<TickIndex> {
+        self.displayed(side)
+            .into_iter()
+            .find(|&price| self.available(side, price, now) > 0)
+    }
+
+    pub fn view(&self, exch_ns: Nanos) -> View {
+        let best = |side| {
+            self.displayed(side)
+                .first()
+                .map(|&price| (price, self.size(side, price)))
+        };
+        View {
+            exch_ns,
+            bid: best(Side::Bid),
+            ask: best(Side::Ask),
+            last_trade: self.last_trade,
+        }
+    }
+
+    /// Whether a price of a side lies outside the visible window.
+    fn is_out_of_window(&self, side: Side, price: TickIndex) -> bool {
+        let count = self.rules.visible_levels;
+        let displayed = self.displayed(side);
+        count > 0
+            && displayed.len() >= count
+            && side.is_better(displayed[count - 1], price)
+            && self.size(side, price) == 0
+    }
+
+    // ---- market rows ----
+
+    /// Applies a whole group; `first_row` is the ordinal of its first row.
+    pub fn group(&mut self, first_row: u64, rows: &[Tick]) {
+        self.credit.clear();
+        for (row, tick) in (first_row..).zip(rows) {
+            self.row(row, tick);
+        }
+        let now = rows[0].exch_ns;
+        self.is_auction = rows.iter().all(|tick| tick.flags & FLAG_INDICATIVE != 0);
+        if self.is_auction {
+            return;
+        }
+        self.crossing(now);
+        let view = self.view(now);
+        if let (Some((bid, _)), Some((ask, _))) = (view.bid, view.ask) {
+            let mid2 = i64::from(bid) + i64::from(ask);
+            if self.mid2 != Some(mid2) {
+                self.mid2 = Some(mid2);
+                self.out.push(Output::Mark(now, mid2));
+            }
+        }
+    }
+
+    fn row(&mut self, row: u64, tick: &Tick) {
+        if tick.flags & FLAG_GAP != 0 {
+            self.resting
+                .iter_mut()
+                .for_each(|own| own.is_hidden = own.ahead.is_some());
+        }
+        let side = Side::from_code(tick.side).unwrap();
+        match tick.kind {
+            KIND_CLEAR => self.clear(),
+            KIND_LEVEL => self.level(row, tick, side),
+            KIND_TRADE if tick.flags & FLAG_INDICATIVE == 0 => self.trade(row, tick, side),
+            KIND_TRADE => {}
+            _ => unreachable!(),
+        }
+    }
+
+    fn clear(&mut self) {
+        self.book = [BTreeMap::new(), BTreeMap::new()];
+        self.resting
+            .iter_mut()
+            .for_each(|own| own.is_hidden = own.ahead.is_some());
+        self.consumed.clear();
+        self.credit.clear();
+    }
+
+    fn level(&mut self, row: u64, tick: &Tick, side: Side) {
+        let (key, now, after) = ((side, tick.price), tick.exch_ns, Lots::from(tick.qty));
+        let is_indicative = tick.flags & FLAG_INDICATIVE != 0;
+        if is_indicative || tick.flags & FLAG_OUT_OF_VIEW != 0 {
+            self.set_size(side, tick.price, after);
+            if !is_indicative {
+                self.consumed.remove(&key);
+            }
+            self.resting
+                .iter_mut()
+                .filter(|own| own.key() == key)
+                .for_each(|own| own.is_hidden = own.ahead.is_some());
+            return;
+        }
+        let before = self.size(side, tick.price);
+        let mut units = self.consumed_at(key, now);
+        if after < before {
+            let gone = before - after;
+            let (credit, aheads) = self.credit.entry(key).or_insert((0, BTreeMap::new()));
+            *credit += gone;
+            for own in self.resting.iter().filter(|own| own.key() == key) {
+                // A decrease that makes an unknown queue known had the whole display ahead of the order.
+                let known = own.ahead.or((after > 0).then_some(before * AHEAD_ONE));
+                if let Some(ahead) = known {
+                    aheads.entry(own.id).or_insert(ahead);
+                }
+            }
+            self.cancelled_ahead(row, now, key, before, gone);
+            units -= (i128::from(gone) * i128::from(units)).div_euclid(i128::from(before)) as i64;
+        }
+        self.set_size(side, tick.price, after);
+        self.set_consumed(key, units.min(after * AHEAD_ONE), now);
+        for own in self.resting.iter_mut().filter(|own| own.key() == key) {
+            own.is_hidden = false;
+            own.ahead = match own.ahead {
+                Some(ahead) => Some(ahead.min(after * AHEAD_ONE)),
+                None if after > 0 => Some(after * AHEAD_ONE),
+                None => None,
+            };
+        }
+    }
+
+    fn set_consumed(&mut self, key: Key, units: i64, now: Nanos) {
+        if units > 0 {
+            self.consumed.insert(key, (units, now));
+        } else {
+            self.consumed.remove(&key);
+        }
+    }
+
+    /// Moves the queue of a level for `gone` cancelled lots out of `before`.
+    fn cancelled_ahead(&mut self, row: u64, now: Nanos, key: Key, before: Lots, gone: Lots) {
+        let mut floor = 0;
+        for own in self
+            .resting
+            .iter_mut()
+            .filter(|own| own.key() == key && !own.is_hidden)
+        {
+            let Some(a) = own.ahead else { continue };
+            let b = before * AHEAD_ONE - a;
+            let c = gone * AHEAD_ONE;
+            let low = (c - b).max(0);
+            let high = a.min(c);
+            let p = probability_ahead(
+                self.rules.queue,
+                a as f64 / AHEAD_ONE as f64,
+                b as f64 / AHEAD_ONE as f64,
+            );
+            let taken = if self.rules.is_sampled {
+                let u = self.streams.uniform(Purpose::QueueDecay, now, row);
+                if u < p { high } else { low }
+            } else {
+                ((p * gone as f64 * AHEAD_ONE as f64 + 0.5).floor() as i64)
+                    .max(low)
+                    .min(high)
+            };
+            let moved = (a - taken).max(floor);
+            floor = moved;
+            own.ahead = Some(moved);
+        }
+    }
+
+    fn trade(&mut self, row: u64, tick: &Tick, side: Side) {
+        let (now, price, q) = (tick.exch_ns, tick.price, Lots::from(tick.qty));
+        let key = (side, price);
+        self.last_trade = Some((price, q, side));
+        // A better-priced rest cannot be skipped.
+        let mut better: Vec<(TickIndex, usize)> = self
+            .resting
+            .iter()
+            .enumerate()
+            .filter(|(_, own)| own.side == side && side.is_better(own.price, price))
+            .map(|(index, own)| (own.price, index))
+            .collect();
+        better.sort_by_key(|&(price, index)| (-side.sign() * i64::from(price), index));
+        let ids: Vec<OrderId> = better
+            .iter()
+            .map(|&(_, index)| self.resting[index].id)
+            .collect();
+        for id in ids {
+            self.fill_resting(now, id, Lots::MAX, q);
+        }
+
+        let (credit, aheads) = self.credit.remove(&key).unwrap_or((0, BTreeMap::new()));
+        let reordered = q.min(credit);
+        for own in self
+            .resting
+            .iter_mut()
+            .filter(|own| own.key() == key && !own.is_hidden && own.ahead.is_some())
+        {
+            own.ahead = aheads.get(&own.id).copied().or(own.ahead);
+        }
+        let displayed = self.size(side, price) + credit;
+        let is_in_window = !self.is_out_of_window(side, price);
+        for own in self.resting.iter_mut().filter(|own| own.key() == key) {
+            if own.ahead.is_none() && is_in_window {
+                own.ahead = Some(displayed * AHEAD_ONE);
+            }
+        }
+        let mut fills = Vec::new();
+        let mut own_before = 0;
+        for own in self.resting.iter().filter(|own| own.key() == key) {
+            if let Some(ahead) = own.ahead {
+                let merged = ahead + own_before * AHEAD_ONE;
+                let lots = (q * AHEAD_ONE - merged)
+                    .div_euclid(AHEAD_ONE)
+                    .clamp(0, own.leaves);
+                fills.push((own.id, lots));
+                own_before += own.leaves;
+            }
+        }
+        let market = q - fills.iter().map(|(_, lots)| lots).sum::<Lots>();
+        for (id, lots) in fills {
+            if lots > 0 {
+                self.fill_resting(now, id, lots, q);
+            }
+        }
+        let raised = (displayed - q).max(0);
+        for own in self.resting.iter_mut().filter(|own| own.key() == key) {
+            if let Some(ahead) = own.ahead {
+                let moved = (ahead - market * AHEAD_ONE).max(0);
+                own.ahead = Some(if own.is_hidden {
+                    moved
+                } else {
+                    moved.min(raised * AHEAD_ONE)
+                });
+            }
+        }
+        let after = (self.size(side, price) - (q - reordered)).max(0);
+        self.set_size(side, price, after);
+        let units = (self.consumed_at(key, now) - q * AHEAD_ONE).max(0);
+        self.set_consumed(key, units.min(after * AHEAD_ONE), now);
+        let rest = credit - reordered;
+        if rest > 0 {
+            let aheads = self
+                .resting
+                .iter()
+                .filter(|own| own.key() == key && !own.is_hidden);
+            let aheads = aheads
+                .filter_map(|own| Some((own.id, own.ahead?)))
+                .collect();
+            self.credit.insert(key, (rest, aheads));
+            self.cancelled_ahead(row, now, key, after + rest, rest);
+            for own in self
+                .resting
+                .iter_mut()
+                .filter(|own| own.key() == key && !own.is_hidden)
+            {
+                own.ahead = own.ahead.map(|ahead| ahead.min(after * AHEAD_ONE));
+            }
+        }
+    }
+
+    fn crossing(&mut self, now: Nanos) {
+        for side in [Side::Bid, Side::Ask] {
+            let Some(best) = self.best_available(other(side), now) else {
+                continue;
+            };
+            let mut crossed: Vec<(i64, usize, OrderId)> = self
+                .resting
+                .iter()
+                .enumerate()
+                .filter(|(_, own)| own.side == side && side.reaches(own.price, best))
+                .map(|(index, own)| (-side.sign() * i64::from(own.price), index, own.id))
+                .collect();
+            crossed.sort_unstable();
+            for (_, _, id) in crossed {
+                self.fill_resting(now, id, Lots::MAX, 0);
+            }
+        }
+    }
+
+    /// Fills at most `lots` of a resting order at its own price, as maker.
+    fn fill_resting(&mut self, now: Nanos, id: OrderId, lots: Lots, cause_lots: Lots) {
+        let index = self.resting.iter().position(|own| own.id == id).unwrap();
+        let own = &mut self.resting[index];
+        let lots = lots.min(own.leaves);
+        own.leaves -= lots;
+        own.filled += lots;
+        let own = own.clone();
+        if own.leaves == 0 {
+            self.resting.remove(index);
+        }
+        self.report_fill(now, &own, own.price, lots, Liquidity::Maker, cause_lots);
+    }
+
+    fn report_fill(
+        &mut self,
+        now: Nanos,
+        own: &Own,
+        price: TickIndex,
+        lots: Lots,
+        liquidity: Liquidity,
+        cause_lots: Lots,
+    ) {
+        self.out.push(Output::Fill(Fill {
+            exch_ns: now,
+            id: own.id,
+            side: own.side,
+            price,
+            lots,
+            liquidity,
+            ahead: own.ahead,
+            ahead_at_arrival: own.ahead_at_arrival,
+            arrival_ns: own.arrival_ns,
+            cause_lots,
+            is_first: self.first_fill_done.insert(own.id),
+        }));
+        let face = Face {
+            id: own.id,
+            side: own.side,
+            price,
+        };
+        self.report(
+            now,
+            EventKind::Filled,
+            face,
+            lots,
+            own.leaves,
+            liquidity,
+            Reason::None,
+            own.session,
+        );
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn report(
+        &mut self,
+        exch_ns: Nanos,
+        kind: EventKind,
+        face: Face,
+        qty: Lots,
+        leaves: Lots,
+        liquidity: Liquidity,
+        reason: Reason,
+        session: u8,
+    ) {
+        let Face {
+            id: order_id,
+            side,
+            price,
+        } = face;
+        let event = OrderEvent {
+            kind,
+            order_id,
+            exch_ns,
+            local_ns: 0,
+            side,
+            price,
+            qty,
+            leaves,
+            liquidity,
+            reason,
+        };
+        self.out.push(Output::Event(event, session));
+    }
+
+    // ---- own requests ----
+
+    pub fn arrive(&mut self, now: Nanos, request: Request, session: u8) {
+        match request {
+            Request::Place { id, order } => self.place(now, id, order, session),
+            Request::Cancel { id } => self.cancel(now, id, session),
+            Request::Amend { id, price, qty } => self.amend(now, id, price, qty, session),
+        }
+    }
+
+    /// Opposite levels that an order may take from, best first, with what is available there.
+    fn walk(&self, side: Side, limit: Option<TickIndex>, now: Nanos) -> Vec<(TickIndex, Lots)> {
+        self.displayed(other(side))
+            .into_iter()
+            .filter(|&price| limit.is_none_or(|limit| side.reaches(limit, price)))
+            .map(|price| (price, self.available(other(side), price, now)))
+            .filter(|&(_, lots)| lots > 0)
+            .collect()
+    }
+
+    fn is_outside_limits(&self, price: TickIndex) -> bool {
+        self.rules.price_min.is_some_and(|min| price < min)
+            || self.rules.price_max.is_some_and(|max| price > max)
+    }
+
+    fn would_take(&self, side: Side, limit: Option<TickIndex>, now: Nanos) -> bool {
+        !self.walk(side, limit, now).is_empty()
+    }
+
+    fn would_match_itself(
+        &self,
+        side: Side,
+        limit: Option<TickIndex>,
+        qty: Lots,
+        now: Nanos,
+    ) -> bool {
+        let walk = self.walk(side, limit, now);
+        self.resting
+            .iter()
+            .filter(|own| own.side == other(side))
+            .any(|own| {
+                let is_reached = limit.is_none_or(|limit| side.reaches(limit, own.price));
+                let better: Lots = walk
+                    .iter()
+                    .filter(|(price, _)| other(side).is_better(*price, own.price))
+                    .map(|(_, lots)| lots)
+                    .sum();
+                is_reached && better < qty
+            })
+    }
+
+    fn place(&mut self, now: Nanos, id: OrderId, order: OrderRequest, session: u8) {
+        self.arrived.insert(id);
+        let is_market = order.order_type == OrderType::Market;
+        let limit = (!is_market).then_some(order.price);
+        let face = Face {
+            id,
+            side: order.side,
+            price: order.price,
+        };
+        let refusal =
+            if order.qty <= 0 || self.rules.max_order_lots.is_some_and(|max| order.qty > max) {
+                Some(Reason::Quantity)
+            } else if !is_market && self.is_outside_limits(order.price) {
+                Some(Reason::PriceLimit)
+            } else if is_market && order.time_in_force == TimeInForce::Rod {
+                Some(Reason::MarketNeedsIoc)
+            } else if self.is_auction {
+                Some(Reason::Phase)
+            } else if order.take_policy == TakePolicy::PostOnly
+                && self.would_take(order.side, limit, now)
+            {
+                Some(Reason::PostOnly)
+            } else if self.would_match_itself(order.side, limit, order.qty, now) {
+                Some(Reason::SelfMatch)
+            } else {
+                None
+            };
+        if let Some(reason) = refusal {
+            self.report(
+                now,
+                EventKind::Rejected,
+                face,
+                order.qty,
+                0,
+                Liquidity::Maker,
+                reason,
+                session,
+            );
+            return;
+        }
+        self.report(
+            now,
+            EventKind::Accepted,
+            face,
+            order.qty,
+            order.qty,
+            Liquidity::Maker,
+            Reason::None,
+            session,
+        );
+        let reachable: Lots = self
+            .walk(order.side, limit, now)
+            .iter()
+            .map(|(_, lots)| lots)
+            .sum();
+        if order.time_in_force == TimeInForce::Fok && reachable < order.qty {
+            self.report(
+                now,
+                EventKind::Expired,
+                face,
+                order.qty,
+                0,
+                Liquidity::Maker,
+                Reason::Fok,
+                session,
+            );
+            return;
+        }
+        let own = Own {
+            id,
+            side: order.side,
+            price: order.price,
+            total: order.qty,
+            filled: 0,
+            leaves: order.qty,
+            is_post_only: order.take_policy == TakePolicy::PostOnly,
+            session,
+            ahead: None,
+            is_hidden: false,
+            ahead_at_arrival: None,
+            arrival_ns: now,
+        };
+        let own = self.take(now, own, limit);
+        if own.leaves == 0 {
+        } else if is_market || order.time_in_force != TimeInForce::Rod {
+            self.report(
+                now,
+                EventKind::Expired,
+                face,
+                own.leaves,
+                0,
+                Liquidity::Maker,
+                Reason::Ioc,
+                session,
+            );
+        } else {
+            self.rest(now, own);
+        }
+    }
+
+    /// Walks the opposite side and returns what is left of the order.
+    fn take(&mut self, now: Nanos, mut own: Own, limit: Option<TickIndex>) -> Own {
+        for (price, available) in self.walk(own.side, limit, now) {
+            let lots = available.min(own.leaves);
+            if lots == 0 {
+                break;
+            }
+            let key = (other(own.side), price);
+            let units = self.consumed_at(key, now) + lots * AHEAD_ONE;
+            self.consumed.insert(key, (units, now));
+            own.leaves -= lots;
+            own.filled += lots;
+            self.report_fill(now, &own, price, lots, Liquidity::Taker, 0);
+        }
+        own
+    }
+
+    fn rest(&mut self, now: Nanos, mut own: Own) {
+        let last = self
+            .resting
+            .iter()
+            .rev()
+            .find(|other| other.key() == own.key());
+        own.is_hidden = last.is_some_and(|other| other.is_hidden);
+        let before_us = last.and_then(|other| other.ahead).unwrap_or(0);
+        let displayed = self.size(own.side, own.price) * AHEAD_ONE;
+        own.ahead =
+            (!self.is_out_of_window(own.side, own.price)).then_some(displayed.max(before_us));
+        own.ahead_at_arrival = own.ahead;
+        own.arrival_ns = now;
+        self.resting.push(own);
+    }
+
+    fn cancel(&mut self, now: Nanos, id: OrderId, session: u8) {
+        if let Some(index) = self.resting.iter().position(|own| own.id == id) {
+            let own = self.resting.remove(index);
+            let face = Face {
+                id,
+                side: own.side,
+                price: own.price,
+            };
+            self.report(
+                now,
+                EventKind::Cancelled,
+                face,
+                own.leaves,
+                0,
+                Liquidity::Maker,
+                Reason::None,
+                session,
+            );
+            return;
+        }
+        let reason = if self.arrived.contains(&id) {
+            Reason::TooLate
+        } else {
+            Reason::UnknownOrder
+        };
+        let face = Face {
+            id,
+            side: Side::Bid,
+            price: 0,
+        };
+        self.report(
+            now,
+            EventKind::CancelRejected,
+            face,
+            0,
+            0,
+            Liquidity::Maker,
+            reason,
+            session,
+        );
+    }
+
+    fn amend(
+        &mut self,
+        now: Nanos,
+        id: OrderId,
+        price: Option<TickIndex>,
+        qty: Option<Lots>,
+        session: u8,
+    ) {
+        let Some(index) = self.resting.iter().position(|own| own.id == id) else {
+            let reason = if self.arrived.contains(&id) {
+                Reason::TooLate
+            } else {
+                Reason::UnknownOrder
+            };
+            let face = Face {
+                id,
+                side: Side::Bid,
+                price: 0,
+            };
+            self.report(
+                now,
+                EventKind::AmendRejected,
+                face,
+                0,
+                0,
+                Liquidity::Maker,
+                reason,
+                session,
+            );
+            return;
+        };
+        let own = self.resting[index].clone();
+        let price = price.unwrap_or(own.price);
+        let qty = qty.unwrap_or(own.total);
+        let face = Face {
+            id,
+            side: own.side,
+            price: own.price,
+        };
+        if qty > 0 && qty <= own.filled && self.rules.below_filled_cancels {
+            self.resting.remove(index);
+            self.report(
+                now,
+                EventKind::Cancelled,
+                face,
+                own.leaves,
+                0,
+                Liquidity::Maker,
+                Reason::None,
+                session,
+            );
+            return;
+        }
+        let leaves = qty - own.filled;
+        let is_requeued = price != own.price || qty > own.total;
+        let refusal = if qty <= 0 || self.rules.max_order_lots.is_some_and(|max| qty > max) {
+            Some(Reason::Quantity)
+        } else if self.is_outside_limits(price) {
+            Some(Reason::PriceLimit)
+        } else if qty <= own.filled {
+            Some(Reason::BelowFilled)
+        } else if is_requeued && self.is_auction {
+            Some(Reason::Phase)
+        } else if is_requeued && own.is_post_only && self.would_take(own.side, Some(price), now) {
+            Some(Reason::PostOnly)
+        } else if is_requeued && self.would_match_itself(own.side, Some(price), leaves, now) {
+            Some(Reason::SelfMatch)
+        } else {
+            None
+        };
+        if let Some(reason) = refusal {
+            self.report(
+                now,
+                EventKind::AmendRejected,
+                face,
+                own.total,
+                own.leaves,
+                Liquidity::Maker,
+                reason,
+                session,
+            );
+            return;
+        }
+        let face = Face {
+            id,
+            side: own.side,
+            price,
+        };
+        self.report(
+            now,
+            EventKind::Amended,
+            face,
+            qty,
+            leaves,
+            Liquidity::Maker,
+            Reason::None,
+            session,
+        );
+        if is_requeued {
+            self.resting.remove(index);
+            let moved = Own {
+                price,
+                total: qty,
+                leaves,
+                ahead: None,
+                is_hidden: false,
+                ahead_at_arrival: None,
+                arrival_ns: now,
+                ..own
+            };
+            let moved = self.take(now, moved, Some(price));
+            if moved.leaves > 0 {
+                self.rest(now, moved);
+            }
+        } else {
+            let own = &mut self.resting[index];
+            own.total = qty;
+            own.leaves = leaves;
+        }
+    }
+}
+
+/// P(a cancel is ahead) with `a` lots ahead and `b` behind.
+pub fn probability_ahead(queue: Queue, a: f64, b: f64) -> f64 {
+    match queue {
+        _ if a <= 0.0 => 0.0,
+        _ if b <= 0.0 => 1.0,
+        Queue::Back => 0.0,
+        Queue::Front => 1.0,
+        Queue::Uniform => a / (a + b),
+        Queue::Power(n) => libm::pow(a, n) / (libm::pow(a, n) + libm::pow(b, n)),
+    }
+}

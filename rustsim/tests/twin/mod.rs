@@ -1,0 +1,103 @@
+//! The slow, obvious twin of the exchange: `docs/semantics.md` line by line, trees and scans, no speed.
+//!
+//! It shares no code with the engine. Drawing latencies, the fee schedule and the plain values come from the library; they have their own tests.
+
+pub mod account;
+pub mod exchange;
+pub mod market;
+pub mod run;
+
+use rustsim::latency::LatencySpec;
+use rustsim::ledger::FeeSchedule;
+use rustsim::types::{Lots, Nanos, OrderEvent, OrderId, OrderRequest, Side, TickIndex};
+
+/// How cancels move a queue.
+#[derive(Clone, Copy, Debug)]
+pub enum Queue {
+    Back,
+    Front,
+    Uniform,
+    Power(f64),
+}
+
+/// When a market group wakes the strategy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wake {
+    Best,
+    Touch,
+    Every,
+    Own,
+}
+
+/// The description of the exchange, as plain values.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    pub tick_value: i64,
+    pub price_min: Option<TickIndex>,
+    pub price_max: Option<TickIndex>,
+    pub visible_levels: usize,
+    pub max_order_lots: Option<Lots>,
+    pub fees: FeeSchedule,
+    /// Place, cancel, amend, report, feed.
+    pub latency: [LatencySpec; 5],
+    pub gap_ns: Nanos,
+    pub loss_probability: f64,
+    pub loss_timeout_ns: Nanos,
+    pub queue: Queue,
+    pub is_sampled: bool,
+    /// Whether an amend below the filled quantity cancels the rest instead of being rejected.
+    pub below_filled_cancels: bool,
+    pub half_life_ns: Option<Nanos>,
+    pub seed: u64,
+    pub replication: u64,
+    pub has_local: bool,
+    pub wake: Wake,
+}
+
+/// What a strategy can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    Place(OrderRequest),
+    Cancel {
+        order_id: OrderId,
+        session: u8,
+    },
+    Amend {
+        order_id: OrderId,
+        price: Option<TickIndex>,
+        qty: Option<Lots>,
+        session: u8,
+    },
+    Timer {
+        at_ns: Nanos,
+    },
+}
+
+/// What a strategy sees of the market.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct View {
+    pub exch_ns: Nanos,
+    pub bid: Option<(TickIndex, Lots)>,
+    pub ask: Option<(TickIndex, Lots)>,
+    /// Price, lots and resting side.
+    pub last_trade: Option<(TickIndex, Lots, Side)>,
+}
+
+/// What a strategy sees when it is called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Moment {
+    pub now_ns: Nanos,
+    pub view: View,
+    pub position: Lots,
+    pub events: Vec<OrderEvent>,
+    pub is_timer: bool,
+    pub is_tick: bool,
+}
+
+/// A strategy as a function from what it sees to what it does.
+pub trait Actor {
+    /// Called once before the first row.
+    fn start(&mut self, now_ns: Nanos) -> Vec<Command>;
+    /// Called at every wake-up.
+    fn wake(&mut self, moment: &Moment) -> Vec<Command>;
+}

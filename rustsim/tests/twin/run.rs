@@ -1,0 +1,390 @@
+//! The loop of the twin: at every instant everything that is due is searched and sorted anew (semantics 2).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rustsim::latency::LatencyModel;
+use rustsim::rng::{Purpose, Streams};
+use rustsim::types::{
+    EventKind, FLAG_INDICATIVE, Liquidity, Nanos, OrderEvent, OrderId, OrderRequest, Reason, Side,
+    Tick,
+};
+
+use super::account::Account;
+use super::exchange::{Exchange, Output, Request};
+use super::{Actor, Command, Moment, Rules, View, Wake};
+
+/// Everything that a run leaves behind.
+#[derive(Debug)]
+pub struct Story {
+    pub log: Vec<OrderEvent>,
+    /// What the strategy saw and which of its commands the gateway took.
+    pub moments: Vec<(Moment, Vec<bool>)>,
+    pub account: Account,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Sent {
+    arrival_ns: Nanos,
+    session: u8,
+    request: Request,
+}
+
+struct Runner<'a> {
+    rules: &'a Rules,
+    streams: Streams,
+    models: Vec<LatencyModel>,
+    exchange: Exchange,
+    account: Account,
+    /// In order of sending.
+    requests: Vec<Sent>,
+    /// In order of emission.
+    replies: Vec<OrderEvent>,
+    /// Time seen and picture, in order of emission.
+    feed: Vec<(Nanos, View, bool)>,
+    timers: Vec<Nanos>,
+    /// Messages so far of a purpose at a time.
+    ordinals: BTreeMap<(u64, Nanos), u64>,
+    last_arrival: BTreeMap<u8, Nanos>,
+    last_reply: BTreeMap<u8, Nanos>,
+    last_seen: Option<Nanos>,
+    orders: BTreeMap<OrderId, OrderRequest>,
+    ended: BTreeSet<OrderId>,
+    log: Vec<OrderEvent>,
+    position: i64,
+    view: View,
+}
+
+/// Runs an actor over rows; `first_row` is the ordinal of the first one.
+pub fn run(rules: &Rules, rows: &[Tick], first_row: u64, actor: &mut dyn Actor) -> Story {
+    let mut runner = Runner {
+        rules,
+        streams: Streams::new(rules.seed, rules.replication),
+        models: rules
+            .latency
+            .iter()
+            .map(|spec| LatencyModel::build(spec).unwrap())
+            .collect(),
+        exchange: Exchange::new(rules.clone()),
+        account: Account::new(rules.tick_value, rules.fees),
+        requests: Vec::new(),
+        replies: Vec::new(),
+        feed: Vec::new(),
+        timers: Vec::new(),
+        ordinals: BTreeMap::new(),
+        last_arrival: BTreeMap::new(),
+        last_reply: BTreeMap::new(),
+        last_seen: None,
+        orders: BTreeMap::new(),
+        ended: BTreeSet::new(),
+        log: Vec::new(),
+        position: 0,
+        view: View::default(),
+    };
+    let mut moments = Vec::new();
+    let start_ns = rows[0].exch_ns;
+    let end_ns = rows[rows.len() - 1].exch_ns;
+    for command in actor.start(start_ns) {
+        runner.send(start_ns, command);
+    }
+    let mut next = 0;
+    loop {
+        let market = rows.get(next).map(|tick| tick.exch_ns);
+        let now = [
+            market,
+            runner.requests.iter().map(|sent| sent.arrival_ns).min(),
+            runner.replies.iter().map(|event| event.local_ns).min(),
+            runner.feed.iter().map(|(at, ..)| *at).min(),
+            runner.timers.iter().copied().min(),
+        ]
+        .into_iter()
+        .flatten()
+        .min();
+        let Some(now) = now.filter(|now| *now <= end_ns) else {
+            break;
+        };
+        if market == Some(now) {
+            let stop = next
+                + rows[next..]
+                    .iter()
+                    .take_while(|tick| tick.exch_ns == now)
+                    .count();
+            runner.group(first_row + next as u64, &rows[next..stop]);
+            next = stop;
+        }
+        runner.instant(now, actor, &mut moments);
+    }
+    runner.finish(end_ns);
+    Story {
+        log: runner.log,
+        moments,
+        account: runner.account,
+    }
+}
+
+fn take_due<T>(list: &mut Vec<T>, is_due: impl Fn(&T) -> bool) -> Vec<T> {
+    let (due, rest) = std::mem::take(list).into_iter().partition(is_due);
+    *list = rest;
+    due
+}
+
+impl Runner<'_> {
+    fn ordinal(&mut self, purpose: Purpose, at_ns: Nanos) -> u64 {
+        let count = self.ordinals.entry((purpose as u64, at_ns)).or_insert(0);
+        *count += 1;
+        *count - 1
+    }
+
+    fn latency(&mut self, model: usize, purpose: Purpose, at_ns: Nanos) -> Nanos {
+        let k = self.ordinal(purpose, at_ns);
+        self.models[model].sample_ns(self.streams.uniform(purpose, at_ns, k))
+    }
+
+    fn group(&mut self, first_row: u64, rows: &[Tick]) {
+        let now = rows[0].exch_ns;
+        self.exchange.group(first_row, rows);
+        self.publish();
+        let latency = self.latency(4, Purpose::Feed, now);
+        let alone = if self.rules.has_local {
+            now.max(rows[rows.len() - 1].local_ns) + latency
+        } else {
+            now + latency
+        };
+        let seen = self.last_seen.map_or(alone, |last| alone.max(last));
+        self.last_seen = Some(seen);
+        let is_auction = rows.iter().all(|tick| tick.flags & FLAG_INDICATIVE != 0);
+        self.feed.push((seen, self.exchange.view(now), is_auction));
+    }
+
+    fn instant(
+        &mut self,
+        now: Nanos,
+        actor: &mut dyn Actor,
+        moments: &mut Vec<(Moment, Vec<bool>)>,
+    ) {
+        for round in 0.. {
+            assert!(round <= 1_000, "too many rounds at {now}");
+            for sent in take_due(&mut self.requests, |sent| sent.arrival_ns == now) {
+                self.exchange.arrive(now, sent.request, sent.session);
+                self.publish();
+            }
+            let before = self.view;
+            let mut has_news = false;
+            for (_, view, is_auction) in take_due(&mut self.feed, |(at, ..)| *at == now) {
+                if !is_auction {
+                    self.view = view;
+                    has_news = true;
+                }
+            }
+            let events = take_due(&mut self.replies, |event| event.local_ns == now);
+            for event in &events {
+                self.learn(event);
+            }
+            let is_timer = !take_due(&mut self.timers, |at| *at <= now).is_empty();
+            let is_tick = has_news && self.matches_filter(&before);
+            if !is_tick && !is_timer && events.is_empty() {
+                if self.requests.iter().all(|sent| sent.arrival_ns > now) {
+                    return;
+                }
+                continue;
+            }
+            let moment = Moment {
+                now_ns: now,
+                view: self.view,
+                position: self.position,
+                events,
+                is_timer,
+                is_tick,
+            };
+            let commands = actor.wake(&moment);
+            let taken = commands
+                .into_iter()
+                .map(|command| self.send(now, command))
+                .collect();
+            moments.push((moment, taken));
+        }
+    }
+
+    fn matches_filter(&self, before: &View) -> bool {
+        let price = |best: Option<(i32, i64)>| best.map(|(price, _)| price);
+        let after = &self.view;
+        match self.rules.wake {
+            Wake::Best => {
+                (price(before.bid), price(before.ask)) != (price(after.bid), price(after.ask))
+            }
+            Wake::Touch => (before.bid, before.ask) != (after.bid, after.ask),
+            Wake::Every => true,
+            Wake::Own => false,
+        }
+    }
+
+    fn learn(&mut self, event: &OrderEvent) {
+        if event.kind == EventKind::Filled {
+            self.position += event.side.sign() * event.qty;
+        }
+        let ends = match event.kind {
+            EventKind::Filled => event.leaves == 0,
+            EventKind::Rejected | EventKind::Cancelled | EventKind::Expired => true,
+            _ => false,
+        };
+        if ends {
+            self.ended.insert(event.order_id);
+        }
+    }
+
+    /// Takes what the exchange said: into the log, the account and the reply channels.
+    fn publish(&mut self) {
+        for output in std::mem::take(&mut self.exchange.out) {
+            match output {
+                Output::Fill(fill) => self.account.fill(&fill),
+                Output::Mark(at, mid2) => self.account.mark(at, mid2),
+                Output::Event(mut event, session) => {
+                    let latency = self.latency(3, Purpose::Report, event.exch_ns);
+                    let alone = event.exch_ns + latency;
+                    let seen = self
+                        .last_reply
+                        .get(&session)
+                        .map_or(alone, |last| alone.max(*last));
+                    self.last_reply.insert(session, seen);
+                    event.local_ns = seen;
+                    self.record(event);
+                    self.replies.push(event);
+                }
+            }
+        }
+    }
+
+    fn record(&mut self, event: OrderEvent) {
+        self.account.event(&event);
+        self.log.push(event);
+    }
+
+    fn is_open(&self, id: OrderId) -> bool {
+        self.orders.contains_key(&id) && !self.ended.contains(&id)
+    }
+
+    /// Sends a command; returns whether the gateway took it.
+    fn send(&mut self, now: Nanos, command: Command) -> bool {
+        match command {
+            Command::Timer { at_ns } => self.timers.push(at_ns.max(now)),
+            Command::Place(order) => {
+                let id = self.orders.len() as OrderId + 1;
+                self.orders.insert(id, order);
+                self.account.orders_sent += 1;
+                self.send_request(
+                    now,
+                    0,
+                    Purpose::Place,
+                    order.session,
+                    Request::Place { id, order },
+                );
+            }
+            Command::Cancel {
+                order_id: id,
+                session,
+            } => {
+                if !self.is_open(id) {
+                    return false;
+                }
+                self.account.cancels_sent += 1;
+                self.send_request(now, 1, Purpose::Cancel, session, Request::Cancel { id });
+            }
+            Command::Amend {
+                order_id: id,
+                price,
+                qty,
+                session,
+            } => {
+                if !self.is_open(id) {
+                    return false;
+                }
+                self.account.amends_sent += 1;
+                self.send_request(
+                    now,
+                    2,
+                    Purpose::Amend,
+                    session,
+                    Request::Amend { id, price, qty },
+                );
+            }
+        }
+        true
+    }
+
+    fn send_request(
+        &mut self,
+        now: Nanos,
+        model: usize,
+        purpose: Purpose,
+        session: u8,
+        request: Request,
+    ) {
+        let loss = self.ordinal(Purpose::Loss, now);
+        if self.streams.uniform(Purpose::Loss, now, loss) < self.rules.loss_probability {
+            let event = self.lost_event(now + self.rules.loss_timeout_ns, request);
+            self.record(event);
+            self.replies.push(event);
+            return;
+        }
+        let latency = self.latency(model, purpose, now);
+        let alone = now + latency;
+        let arrival_ns = match self.last_arrival.get(&session) {
+            Some(last) => alone.max(last + self.rules.gap_ns),
+            None => alone,
+        };
+        self.last_arrival.insert(session, arrival_ns);
+        self.requests.push(Sent {
+            arrival_ns,
+            session,
+            request,
+        });
+    }
+
+    fn lost_event(&self, at_ns: Nanos, request: Request) -> OrderEvent {
+        let (kind, order_id, side, price, qty) = match request {
+            Request::Place { id, order } => {
+                (EventKind::Rejected, id, order.side, order.price, order.qty)
+            }
+            Request::Cancel { id } => (EventKind::CancelRejected, id, Side::Bid, 0, 0),
+            Request::Amend { id, .. } => (EventKind::AmendRejected, id, Side::Bid, 0, 0),
+        };
+        OrderEvent {
+            kind,
+            order_id,
+            exch_ns: at_ns,
+            local_ns: at_ns,
+            side,
+            price,
+            qty,
+            leaves: 0,
+            liquidity: Liquidity::Maker,
+            reason: Reason::Lost,
+        }
+    }
+
+    fn finish(&mut self, end_ns: Nanos) {
+        let mut open: BTreeMap<OrderId, (Side, i32, i64)> = BTreeMap::new();
+        for sent in &self.requests {
+            if let Request::Place { id, order } = sent.request {
+                open.insert(id, (order.side, order.price, order.qty));
+            }
+        }
+        for own in &self.exchange.resting {
+            open.insert(own.id, (own.side, own.price, own.leaves));
+        }
+        for (order_id, (side, price, qty)) in open {
+            self.record(OrderEvent {
+                kind: EventKind::Expired,
+                order_id,
+                exch_ns: end_ns,
+                local_ns: end_ns,
+                side,
+                price,
+                qty,
+                leaves: 0,
+                liquidity: Liquidity::Maker,
+                reason: Reason::EndOfData,
+            });
+        }
+        self.account.finish(end_ns);
+    }
+}
