@@ -211,100 +211,39 @@ mod tests {
         }
     }
 
+    fn changed(change: impl FnOnce(&mut Tick)) -> Tick {
+        let mut row = level();
+        change(&mut row);
+        row
+    }
+
+    fn at(ns: Nanos) -> Tick {
+        changed(|row| (row.exch_ns, row.local_ns) = (ns, ns))
+    }
+
     #[test]
     fn every_broken_rule_is_named() {
         let table: [(&str, Tick); 15] = [
-            (
-                "outside of",
-                Tick {
-                    exch_ns: -1,
-                    local_ns: -1,
-                    ..level()
-                },
-            ),
-            (
-                "outside of",
-                Tick {
-                    exch_ns: EXCH_NS_END,
-                    local_ns: EXCH_NS_END,
-                    ..level()
-                },
-            ),
-            (
-                "before 100",
-                Tick {
-                    exch_ns: 99,
-                    local_ns: 99,
-                    ..level()
-                },
-            ),
-            (
-                "without a local clock",
-                Tick {
-                    local_ns: 101,
-                    ..level()
-                },
-            ),
-            ("kind 3", Tick { kind: 3, ..level() }),
-            ("side 2", Tick { side: 2, ..level() }),
-            (
-                "unknown bit",
-                Tick {
-                    flags: 32,
-                    ..level()
-                },
-            ),
-            (
-                "reserved byte",
-                Tick {
-                    reserved: 1,
-                    ..level()
-                },
-            ),
-            (
-                "clear row",
-                Tick {
-                    kind: KIND_CLEAR,
-                    ..level()
-                },
-            ),
+            ("outside of", at(-1)),
+            ("outside of", at(EXCH_NS_END)),
+            ("before 100", at(99)),
+            ("without a local clock", changed(|row| row.local_ns = 101)),
+            ("kind 3", changed(|row| row.kind = 3)),
+            ("side 2", changed(|row| row.side = 2)),
+            ("unknown bit", changed(|row| row.flags = 32)),
+            ("reserved byte", changed(|row| row.reserved = 1)),
+            ("clear row", changed(|row| row.kind = KIND_CLEAR)),
+            ("out-of-view", changed(|row| row.flags = FLAG_OUT_OF_VIEW)),
             (
                 "out-of-view",
-                Tick {
-                    flags: FLAG_OUT_OF_VIEW,
-                    ..level()
-                },
+                changed(|row| (row.flags, row.kind, row.qty) = (FLAG_OUT_OF_VIEW, KIND_TRADE, 0)),
             ),
-            (
-                "out-of-view",
-                Tick {
-                    flags: FLAG_OUT_OF_VIEW,
-                    kind: KIND_TRADE,
-                    ..level()
-                },
-            ),
-            (
-                "price",
-                Tick {
-                    price: PRICE_ABS_MAX,
-                    ..level()
-                },
-            ),
-            (
-                "price",
-                Tick {
-                    price: i32::MIN,
-                    ..level()
-                },
-            ),
-            ("qty -1 is below 0", Tick { qty: -1, ..level() }),
+            ("price", changed(|row| row.price = PRICE_ABS_MAX)),
+            ("price", changed(|row| row.price = i32::MIN)),
+            ("qty -1 is below 0", changed(|row| row.qty = -1)),
             (
                 "qty 0 is below 1",
-                Tick {
-                    qty: 0,
-                    kind: KIND_TRADE,
-                    ..level()
-                },
+                changed(|row| (row.qty, row.kind) = (0, KIND_TRADE)),
             ),
         ];
         for (words, row) in table {
