@@ -17,6 +17,7 @@ import json
 import logging
 import os
 import secrets
+import socket
 import sys
 import threading
 import time
@@ -37,12 +38,15 @@ from sweep.events import (
     outcome_from,
 )
 from sweep.job import RunnerSpec, TrialSpec
-from sweep.worker import RunLogging, load_runner, run_trial, trial_from
+from sweep.worker import RunLogging, describe_error, load_runner, run_trial, trial_from
 
 LOCAL: Final = "local"
 # Nothing of ours goes through the object store; its smallest size starts fastest.
 OBJECT_STORE_BYTES: Final = 80 * 1024 * 1024
 START_TIMEOUT_S: Final = 120.0
+CONNECT_TIMEOUT_S: Final = 5.0
+# Calls of this group run beside a trial; all others run one after the other.
+CONTROL: Final = "control"
 # Pings of a restarting actor before it is given up, about a second apart.
 PINGS_MAX: Final = 30
 IDLE_DEATHS_MAX: Final = 3
@@ -64,18 +68,30 @@ class RayWorker:
 
     def __init__(self, target: str, payload: str) -> None:
         """Load the runner; `payload` is JSON."""
-        self._runner = load_runner(target, json.loads(payload))
+        self._reason = ""
+        try:
+            self._runner = load_runner(target, json.loads(payload))
+        except Exception as error:  # noqa: BLE001 - told to the driver, which ends the sweep
+            self._reason = describe_error(error)
+        self._is_recalled = False
         self._lock = threading.Lock()
         self._logged: list[dict[str, Any]] = []
         self._logging = RunLogging(self._on_logged)
 
-    def ping(self) -> None:
-        """Return once the runner is loaded."""
+    def ping(self) -> str:
+        """Return, once the runner is loaded, why it could not be; empty if it could."""
+        return self._reason
+
+    def recall(self) -> None:
+        """Run nothing any more; called beside a running trial."""
+        self._is_recalled = True
 
     def run(self, order: str) -> str:
         """Log what is released, run one trial, return its outcome and what was logged."""
         message = json.loads(order)
         self._release(message["releases"])
+        if self._is_recalled:
+            return json.dumps({"outcome": None, "logged": self._take_logged()})
         outcome = run_trial(self._runner, trial_from(message))
         return json.dumps({"outcome": outcome, "logged": self._take_logged()})
 
@@ -177,12 +193,12 @@ class RayExecutor:
         return True
 
     def recall(self) -> None:
-        """Give back what waits here, cancel what waits there."""
+        """Give back what waits here, and let the actors give back what waits there."""
         self._events += [TrialReturned(trial=trial.number) for trial in self._waiting]
         self._waiting.clear()
         for slot in self._slots:
-            for reference, _ in list(slot.queue)[1:]:
-                self._ray.cancel(reference)
+            # Not Ray's cancel: it also takes back calls that have begun.
+            slot.actor.recall.options(concurrency_group=CONTROL).remote()
 
     def flush(self, timeout_s: float) -> None:
         """Wait until every actor has logged what was released to it."""
@@ -223,6 +239,7 @@ class RayExecutor:
 
     def _connect(self) -> None:
         try:
+            _check_address(self._address)
             with _environment(is_local=self._address == LOCAL):
                 # Heavy, and of use only here.
                 import ray
@@ -260,7 +277,9 @@ class RayExecutor:
         return True
 
     def _new_slot(self, name: str) -> _Slot:
-        factory = self._ray.remote(num_cpus=1, max_restarts=-1, max_task_retries=0)(RayWorker)
+        factory = self._ray.remote(
+            num_cpus=1, max_restarts=-1, max_task_retries=0, concurrency_groups={CONTROL: 1}
+        )(RayWorker)
         actor = factory.remote(self._runner.target, json.dumps(self._runner.payload))
         return _Slot(name=name, actor=actor, ping=actor.ping.remote())
 
@@ -303,7 +322,7 @@ class RayExecutor:
         for slot in self._slots:
             if slot.ping in finished:
                 self._handle_ping(slot)
-            # Calls of one actor end in their order, except cancelled ones.
+            # Calls of one actor end in their order.
             for reference, trial in list(slot.queue):
                 if reference in finished:
                     self._handle_call(slot, reference, trial)
@@ -311,7 +330,7 @@ class RayExecutor:
     def _handle_ping(self, slot: _Slot) -> None:
         exceptions = self._ray.exceptions
         try:
-            self._ray.get(slot.ping)
+            reason = self._ray.get(slot.ping)
         except exceptions.ActorUnavailableError as error:
             slot.pings += 1
             if slot.pings >= PINGS_MAX:
@@ -320,10 +339,12 @@ class RayExecutor:
             time.sleep(1.0)
             slot.ping = slot.actor.ping.remote()
         except exceptions.RayActorError as error:
-            text = _first_lines(str(error))
-            message = f"Workers cannot load their runner {self._runner.target}: {text}"
+            message = f"Worker {slot.name} died while it started: {_first_lines(str(error))}"
             raise WorkerPoolError(message) from error
         else:
+            if reason:
+                message = f"Workers cannot load their runner {self._runner.target}: {reason}"
+                raise WorkerPoolError(message)
             slot.ping = None
             slot.pings = 0
             self._events.append(WorkerReady(worker=slot.name))
@@ -334,9 +355,6 @@ class RayExecutor:
             return  # accounted for when its actor died
         try:
             answer = json.loads(self._ray.get(reference))
-        except exceptions.TaskCancelledError:
-            slot.queue = deque(item for item in slot.queue if item[0] is not reference)
-            self._events.append(TrialReturned(trial=trial.number))
         except exceptions.RayActorError as error:
             self._bury(slot, error)
         except exceptions.RayError as error:
@@ -347,8 +365,11 @@ class RayExecutor:
             slot.queue.popleft()
             slot.head_since = time.monotonic()
             self._idle_deaths = 0
-            self._ran_by[trial.number] = slot
             self._note_logged(answer)
+            if answer["outcome"] is None:
+                self._events.append(TrialReturned(trial=trial.number))
+                return
+            self._ran_by[trial.number] = slot
             self._events.append(outcome_from(answer["outcome"], slot.name))
 
     def _bury(self, slot: _Slot, error: BaseException) -> None:
@@ -439,6 +460,14 @@ def _environment(*, is_local: bool) -> Iterator[None]:
                 del os.environ[key]
             else:
                 os.environ[key] = value
+
+
+def _check_address(address: str) -> None:
+    """Refuse an address where nothing listens: Ray would try for a minute, then end the process."""
+    host, separator, port = address.removeprefix("ray://").rpartition(":")
+    if separator and port.isdigit():
+        with socket.create_connection((host, int(port)), timeout=CONNECT_TIMEOUT_S):
+            pass
 
 
 def _first_lines(text: str) -> str:

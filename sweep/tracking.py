@@ -21,6 +21,7 @@ import subprocess
 import sys
 import time
 import urllib.parse
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -83,6 +84,9 @@ class SyncReport:
 def _client(uri: str) -> Any:
     for key, value in _ENVIRONMENT.items():
         os.environ.setdefault(key, value)
+    # Libraries below warn about each other, which is nothing that our user could act on.
+    for package in ("mlflow", "sqlalchemy", "alembic", "urllib3", "pydantic"):
+        warnings.filterwarnings("ignore", module=rf"{package}(\.|$)")
     # Heavy, and of use only here.
     import mlflow
 

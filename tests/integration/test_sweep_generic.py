@@ -1,11 +1,7 @@
 """The generic sweep with real processes: same trials everywhere, killed or not."""
 
-import json
 import math
-import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -17,9 +13,8 @@ from sweep.errors import InputError, StudyLockedError
 from sweep.events import WorkerPoolError
 from sweep.job import RunnerSpec, SweepJob
 from sweep.results import LOG_NAME, read_finals, read_index
+from tests.toys.driver import start_driver, wait_for_finals
 from tests.toys.study import Recorder, outcomes, toy_job
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def run(job: SweepJob) -> tuple[Any, Recorder]:
@@ -191,35 +186,6 @@ def test_workers_print_to_their_log_not_to_our_output(
 
 
 # --- drivers that are stopped, killed, or two ----------------------------------------------------
-
-DRIVER = """
-import json, sys
-from pathlib import Path
-from sweep.controller import run_sweep
-from tests.toys.study import Recorder, toy_job
-changes = json.loads(sys.argv[2])
-summary = run_sweep(toy_job(Path(sys.argv[1]), **changes), Recorder())
-print(json.dumps(summary.trials | {"stopped": summary.stopped}))
-"""
-
-
-def start_driver(folder: Path, changes: dict[str, Any]) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
-        [sys.executable, "-c", DRIVER, str(folder), json.dumps(changes)],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def wait_for_finals(folder: Path, count: int) -> None:
-    log = folder / LOG_NAME
-    deadline = time.monotonic() + 30
-    while len(read_index(log).finals) < count:
-        assert time.monotonic() < deadline, "the driver makes no progress"
-        time.sleep(0.01)
 
 
 def slow(marks: Path, sleep_s: float = 0.1) -> dict[str, Any]:
