@@ -23,6 +23,14 @@ PACKAGES_STAMP := $(VENV)/.stamp-packages
 MODULE_STAMP := $(VENV)/.stamp-module
 RUNS_DIR ?= runs
 
+# What pyproject.toml asks for, without building the project itself: that is the next step.
+define LIST_REQUIREMENTS
+import tomllib
+project = tomllib.load(open("pyproject.toml", "rb"))["project"]
+print(*project["dependencies"], *project["optional-dependencies"]["dev"], sep="\n")
+endef
+export LIST_REQUIREMENTS
+
 .PHONY: help setup demo test lint format stubtest rust-test pytest test-slow packaging-test docs-check \
 	bench bench-sweep clean
 
@@ -37,10 +45,10 @@ $(PACKAGES_STAMP): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; say PYTHON=/path/to/python3" >&2; exit 1; }
 	@command -v $(CARGO) >/dev/null || { echo "A Rust toolchain (cargo) is needed; see https://rustup.rs" >&2; exit 1; }
 	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
-	@echo "Installing packages and building the Rust module (some minutes the first time) ..."
-	@$(PY) -m pip install --quiet --constraint constraints.txt maturin
-	@$(PY) -m pip install --quiet --constraint constraints.txt --no-build-isolation --editable '.[dev]'
-	@touch $@ $(MODULE_STAMP)
+	@echo "Installing packages (about 1.8 GB, a minute or two) ..."
+	@$(PY) -c "$$LIST_REQUIREMENTS" > $(VENV)/requirements.txt
+	@$(PY) -m pip install --quiet --constraint constraints.txt --requirement $(VENV)/requirements.txt
+	@touch $@
 
 $(MODULE_STAMP): $(PACKAGES_STAMP) $(RUST_SOURCES)
 	@echo "Building the Rust module ..."
