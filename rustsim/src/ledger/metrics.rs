@@ -208,8 +208,8 @@ fn count_totals(counts: &Counts) -> Vec<(&'static str, i64)> {
             rejected(Reason::MarketNeedsIoc),
         ),
         ("rejected_self_match", rejected(Reason::SelfMatch)),
-        ("rejected_lost", rejected(Reason::Lost)),
         ("rejected_phase", rejected(Reason::Phase)),
+        ("rejected_lost", rejected(Reason::Lost)),
         (
             "cancel_rejected_unknown_order",
             counts.cancel_rejected[Reason::UnknownOrder as usize],
