@@ -176,9 +176,13 @@ class ProcessExecutor:
 
     def start(self) -> None:
         """Start all processes; they load the runner while the driver goes on."""
-        self._log_folder.mkdir(parents=True, exist_ok=True)
-        for number in range(self._workers):
-            self._start_slot(f"process-{number}")
+        try:
+            self._log_folder.mkdir(parents=True, exist_ok=True)
+            for number in range(self._workers):
+                self._start_slot(f"process-{number}")
+        except OSError as error:
+            message = f"Workers cannot be started: {error}"
+            raise WorkerPoolError(message) from error
 
     def submit(self, trial: TrialSpec) -> None:
         """Give the trial to the worker with the shortest queue."""

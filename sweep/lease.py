@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from sweep.errors import StudyLockedError
+from sweep.errors import ResourceError, StudyLockedError
 
 LEASE_NAME: Final = "lease.json"
 
@@ -31,8 +31,16 @@ class Lease:
 
         Raises:
             StudyLockedError: Another driver has it; the message names process and host.
+            ResourceError: The file cannot be written.
         """
         self.path = folder / LEASE_NAME
+        try:
+            self._take(folder)
+        except OSError as error:
+            message = f"{self.path}: cannot be written: {error.strerror or error}"
+            raise ResourceError(message) from error
+
+    def _take(self, folder: Path) -> None:
         self._fd: int | None = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -85,6 +85,7 @@ class LogFile(Protocol):
 
 class _OsFile:
     def __init__(self, path: Path, size: int) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
         self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
         os.ftruncate(self._fd, size)
         os.lseek(self._fd, 0, os.SEEK_END)
@@ -282,14 +283,17 @@ class ResultLog:
             file: Stands for the operating system's file in tests.
 
         Raises:
-            ResultLogError: The log is damaged before its end.
+            ResultLogError: The log is damaged before its end, or cannot be opened.
         """
         self.path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
         self.index = read_index(path)
         if self.index.cut:
             _log.warning("result log repaired path=%s dropped_bytes=%d", path, self.index.cut)
-        self._file: LogFile = file or _OsFile(path, self.index.size)
+        try:
+            self._file: LogFile = file or _OsFile(path, self.index.size)
+        except OSError as error:
+            message = f"{path}: cannot be opened for writing: {error.strerror or error}"
+            raise ResultLogError(message) from error
         self._broken = ""
         self._pending = bytearray()
 

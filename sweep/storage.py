@@ -19,6 +19,7 @@ Known limits: one objective; Optuna promises its sequences only within one versi
 is stored and a change is reported.
 """
 
+import contextlib
 import hashlib
 import importlib.util
 import json
@@ -231,10 +232,14 @@ class Proposer:
         self._distributions = {key: to_distribution(item) for key, item in space.items()}
         self._sampler = sampler
         self._options = dict(sampler_options)
-        # A journal that another program has open stays whole under its old inode.
-        path.unlink(missing_ok=True)
         self._path = path
-        self._file = path.open("wb")
+        try:
+            # A journal that another program has open stays whole under its old inode.
+            path.unlink(missing_ok=True)
+            self._file = path.open("wb")
+        except OSError as error:
+            message = f"{path}: cannot be made anew: {error.strerror or error}"
+            raise ProposalError(message) from error
         self._journal = _Journal(self._file)
         self._study = optuna.create_study(
             storage=JournalStorage(self._journal), study_name=name, direction=direction
@@ -337,7 +342,9 @@ class Proposer:
 
     def close(self) -> None:
         """Close the journal."""
-        self._file.close()
+        # What a full disk did not take is made again from the result log.
+        with contextlib.suppress(OSError):
+            self._file.close()
 
     def _sampler_for(self, number: int) -> BaseSampler:
         with warnings.catch_warnings():

@@ -31,6 +31,7 @@ from sweep.errors import InputError, TrackingError
 from sweep.job import SweepJob, TrackingInfo
 from sweep.lease import Lease
 from sweep.results import LOG_NAME, read_finals
+from sweep.studyfolder import replace_file
 
 STORE_NAME: Final = "mlflow.db"
 PLACE_NAME: Final = "tracking.json"
@@ -461,10 +462,7 @@ def describe_study(job: SweepJob, study_id: str) -> dict[str, Any]:
         "study_text": job.study_text,
         "trials": job.trials,
     }
-    path = job.folder / PLACE_NAME
-    draft = path.with_suffix(".tmp")
-    draft.write_text(json.dumps(document, indent=1, sort_keys=True), encoding="utf-8")
-    draft.replace(path)
+    replace_file(job.folder / PLACE_NAME, json.dumps(document, indent=1, sort_keys=True) + "\n")
     return document
 
 

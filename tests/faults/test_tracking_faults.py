@@ -1,0 +1,83 @@
+"""A tracking server that dies, hangs or comes back: trials go on, and sync finds everything."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sweep.controller import run_sweep
+from sweep.tracking import sync
+from tests.toys.store import Server, assert_one_finished_run_for_each
+from tests.toys.study import Recorder, toy_job
+
+TRIALS = 24
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    folder = tmp_path / "server"
+    folder.mkdir()
+    made = Server(folder)
+    made.start()
+    yield made
+    made.kill()
+
+
+def test_a_server_that_dies_and_comes_back_has_every_run_once(
+    tmp_path: Path, server: Server
+) -> None:
+    folder = tmp_path / "study"
+    recorder = Recorder()
+    threads: list[threading.Thread] = []
+
+    def disturb(finished: int) -> None:
+        if finished == 8:
+            server.kill()
+        if finished == 16:
+            threads.append(threading.Thread(target=server.start))
+            threads[0].start()
+
+    recorder.on_each_finish = disturb
+    job = toy_job(
+        folder,
+        trials=TRIALS,
+        tracking_uri=server.uri,
+        backend="processes",
+        payload={"sleep_s": 0.5},
+    )
+    summary = run_sweep(job, recorder)
+    threads[0].join()
+    assert summary.trials["complete"] == TRIALS
+    first = sync(folder)
+    assert first.present + first.created + first.repaired == TRIALS
+    again = sync(folder)
+    assert (again.present, again.created, again.repaired, again.removed) == (TRIALS, 0, 0, 0)
+    assert_one_finished_run_for_each(server.uri, TRIALS)
+
+
+@pytest.mark.slow
+def test_a_server_that_hangs_does_not_delay_a_trial(tmp_path: Path, server: Server) -> None:
+    folder = tmp_path / "study"
+    recorder = Recorder()
+
+    def hang(finished: int) -> None:
+        if finished == 6:
+            server.signal(signal.SIGSTOP)
+
+    recorder.on_each_finish = hang
+    job = toy_job(
+        folder,
+        trials=TRIALS,
+        tracking_uri=server.uri,
+        backend="processes",
+        payload={"sleep_s": 0.3},
+    )
+    thread = threading.Timer(45.0, server.signal, [signal.SIGCONT])
+    thread.start()
+    summary = run_sweep(job, recorder)
+    thread.join()
+    assert summary.trials["complete"] == TRIALS
+    sync(folder)
+    assert_one_finished_run_for_each(server.uri, TRIALS)
