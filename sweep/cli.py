@@ -32,7 +32,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     level = logging.INFO if options.verbose else logging.WARNING
     logging.basicConfig(level=level, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
     try:
-        # Every verb imports its own room: a wrong study file is refused before heavy imports.
+        if "file" in options:
+            # A wrong study file is refused before a verb's own room is imported.
+            from sweep.studyfile import load_study
+
+            options.loaded = load_study(options.file, options.overrides)
         module = importlib.import_module(f"sweep.commands.{options.module}")
         command: Callable[[argparse.Namespace], int] = getattr(module, options.function)
         return command(options)

@@ -125,7 +125,14 @@ def _parts(study: Study, tapes: Sequence[TapeInfo]) -> dict[str, Any]:
     return {
         "study file": study.fingerprint,
         "data": [tape.content_hash for tape in tapes],
-        "strategy code": strategy_source_hash(study.strategy.reference),
+        **code_parts(study.strategy.reference),
+    }
+
+
+def code_parts(reference: str) -> dict[str, str]:
+    """Return the hashes of the code that shapes results: the strategy's and the exchange's."""
+    return {
+        "strategy code": strategy_source_hash(reference),
         "exchange": rustsim.__version__,
     }
 

@@ -102,6 +102,11 @@ def parse_yaml(text: str, *, source: str, path: str = "") -> Node:
     Raises:
         StudyError: The text is not YAML, or uses a form that is refused.
     """
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        # An argument of the command line that is not UTF-8 arrives with lone surrogates.
+        _fail(_place_at(text, error.start, source), "Not UTF-8 text", path=path)
     parser = _Parser(text, source)
     try:
         return parser.document(path)
@@ -114,12 +119,15 @@ def parse_yaml(text: str, *, source: str, path: str = "") -> Node:
     except yaml.YAMLError as error:
         # The reader's errors (control characters) carry an offset only.
         offset = int(getattr(error, "position", 0) or 0)
-        line = text.count("\n", 0, offset) + 1
-        column = offset - (text.rfind("\n", 0, offset) + 1) + 1
         reason = getattr(error, "reason", None) or str(error).splitlines()[0]
-        _fail(Place(source, line, column), f"Not valid YAML: {reason}")
+        _fail(_place_at(text, offset, source), f"Not valid YAML: {reason}")
     finally:
         parser.close()
+
+
+def _place_at(text: str, offset: int, source: str) -> Place:
+    line = text.count("\n", 0, offset) + 1
+    return Place(source, line, offset - (text.rfind("\n", 0, offset) + 1) + 1)
 
 
 def _tab_at(text: str, place: Place) -> bool:

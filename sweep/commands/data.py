@@ -17,7 +17,7 @@ from sweep.progress import talk
 from sweep.readers import OPTIONS, make_options
 from sweep.reading import Fields, Reading
 from sweep.source import SourceConfig
-from sweep.studyfile import load_study, parse_override
+from sweep.studyfile import parse_override
 
 KINDS: Final = {0: "level", 1: "trade", 2: "clear"}
 
@@ -26,7 +26,7 @@ def import_data(options: argparse.Namespace) -> int:
     """Run the command `data import`."""
     from sweep.data import ensure_tapes
 
-    study = load_study(options.file, options.overrides)
+    study = options.loaded
     tapes = ensure_tapes(study.data.source, options.runs_dir.resolve() / TAPES_FOLDER, talk)
     _show(options, [inspect_tape(Path(tape.path)) for tape in tapes])
     return EXIT_DONE

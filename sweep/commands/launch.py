@@ -14,7 +14,6 @@ from sweep.job import SweepJob, SweepSummary, TrackingInfo
 from sweep.planning import StudyPlan, make_plan, write_plan
 from sweep.progress import LiveObserver, ranked_table, talk
 from sweep.status import open_index, ranking, records
-from sweep.studyfile import load_study
 from sweep.studyfolder import write_place
 
 TOP = 10
@@ -41,8 +40,7 @@ class _LaunchObserver(LiveObserver):
 
 def launch(options: argparse.Namespace) -> int:
     """Run the command `launch`."""
-    study = load_study(options.file, options.overrides)
-    plan = make_plan(study, options.runs_dir, talk)
+    plan = make_plan(options.loaded, options.runs_dir, talk)
     # Workers, optimiser and tracking store cost seconds: a wrong study never gets here.
     from sweep.controller import run_sweep
 

@@ -10,15 +10,13 @@ from sweep.job import SweepJob
 from sweep.planning import StudyPlan, make_plan, middle_params
 from sweep.progress import duration, talk
 from sweep.space import space_to_json
-from sweep.studyfile import load_study
 
 PROBE_ROWS: Final = 200_000  # enough for a rate, not for a wait
 
 
 def plan(options: argparse.Namespace) -> int:
     """Run the command `plan`."""
-    study = load_study(options.file, options.overrides)
-    planned = make_plan(study, options.runs_dir, talk)
+    planned = make_plan(options.loaded, options.runs_dir, talk)
     document = plan_document(planned, _probe_ns_per_event(planned))
     if options.json:
         print(json.dumps(document, allow_nan=False))

@@ -3,9 +3,13 @@
 import argparse
 import json
 import sys
+from collections.abc import Mapping
+from typing import Any
 
 from sweep.errors import EXIT_DONE, EXIT_TRIALS_FAILED, InputError
 from sweep.job import TrialSpec
+from sweep.planning import code_parts
+from sweep.progress import talk
 from sweep.status import trial_record
 from sweep.studyfolder import find_study, read_plan
 
@@ -17,6 +21,7 @@ def verify(options: argparse.Namespace) -> int:
     record = trial_record(folder, options.trial)
     if record["state"] != "complete":
         raise InputError(f"{folder}: trial {options.trial} has no digest, it {record['state']}")
+    _tell_changes(plan)
     from sweep.trial import CellRunner
 
     runner = CellRunner(plan["runner"]["payload"])
@@ -47,3 +52,11 @@ def verify(options: argparse.Namespace) -> int:
         sys.stdout.write(f"trial {options.trial}: differs in {', '.join(differing)}\n")
         sys.stdout.write(f"  recorded {stored['digest']}\n  replayed {result['digest']}\n")
     return EXIT_DONE if is_equal else EXIT_TRIALS_FAILED
+
+
+def _tell_changes(plan: Mapping[str, Any]) -> None:
+    """Say what has changed since the study was launched: it explains a difference."""
+    now = code_parts(plan["runner"]["payload"]["strategy"]["reference"])
+    changed = [name for name, value in now.items() if plan["parts"].get(name) != value]
+    if changed:
+        talk(f"note: changed since the study was launched: {', '.join(changed)}")

