@@ -10,12 +10,16 @@
 mod twin;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use rustsim::error::Result;
 use rustsim::host::Host;
+use rustsim::latency::LatencySpec;
+use rustsim::ledger::FeeSchedule;
 use rustsim::replay::{Strategy, Wake as Woken, WakeFilter, replay};
 use rustsim::sim::{Outcomes, RunOptions, SimulatedExchange};
 use rustsim::spec::SimSpec;
+use rustsim::tape::MappedTape;
 use rustsim::types::{EventKind, Lots, OrderEvent, Tick};
 
 use twin::market::{Gambler, PRICES, rows, rules};
@@ -303,4 +307,117 @@ fn engine_and_twin_agree_on_random_runs() {
     );
     // The runs reach every kind of end.
     assert!(kinds.len() >= 20, "only {kinds:?}");
+}
+
+/// One hour of a recording, given as a tape: `SWEEP_TWIN_TAPE=file` and `SWEEP_TWIN_FROM_NS=start of the hour`.
+///
+/// `tests/integration/test_twin_on_recording.py` makes the tape and runs this.
+#[test]
+#[ignore = "needs a tape of a recording; tests/integration/test_twin_on_recording.py gives it one"]
+fn engine_and_twin_agree_on_a_recorded_hour() {
+    let path = std::env::var("SWEEP_TWIN_TAPE").expect("SWEEP_TWIN_TAPE names a tape");
+    let from: i64 = std::env::var("SWEEP_TWIN_FROM_NS")
+        .expect("SWEEP_TWIN_FROM_NS")
+        .parse()
+        .expect("nanoseconds");
+    let tape = MappedTape::open(Path::new(&path)).unwrap();
+    let start = tape.first_row_at(from);
+    let stop = tape.first_row_at(from + 3_600_000_000_000);
+    let rows = &tape.rows()[start..stop];
+    assert!(rows.len() > 10_000, "only {} rows in the hour", rows.len());
+    let mut summary = Vec::new();
+    for rules in recorded_hour_rules(tape.has_local()) {
+        let seed = rules.seed;
+        let (outcomes, moments) =
+            run_engine(&rules, rows, start, &mut Gambler::slow(seed, 4_000, 4));
+        let story = run(
+            &rules,
+            rows,
+            start as u64,
+            &mut Gambler::slow(seed, 4_000, 4),
+        );
+        if let Err(difference) = check_equal(&outcomes, &moments, &story) {
+            panic!("{difference}\n{rules:?}");
+        }
+        let totals: BTreeMap<&str, i64> = outcomes.ledger.totals().into_iter().collect();
+        assert!(
+            totals["maker_lots"] > 100,
+            "the makers hardly traded: {totals:?}"
+        );
+        summary.push(format!(
+            "{} orders, {} fills, {} wakes",
+            totals["orders_sent"],
+            totals["fills"],
+            moments.len()
+        ));
+    }
+    std::fs::write(
+        format!("{path}.summary"),
+        format!("{} rows\n{}\n", rows.len(), summary.join("\n")),
+    )
+    .unwrap();
+}
+
+fn recorded_hour_rules(has_local: bool) -> Vec<Rules> {
+    let latency = |model: &str, mean_ns: f64, floor_ns: f64| LatencySpec {
+        model: model.to_owned(),
+        mean_ns,
+        cv: 0.6,
+        floor_ns,
+    };
+    let fees = FeeSchedule {
+        commission_per_lot_minor: 13,
+        tax_rate_e9: 20_000,
+        ..FeeSchedule::default()
+    };
+    let base = Rules {
+        tick_value: 200,
+        visible_levels: 5,
+        fees,
+        latency: [
+            latency("gamma", 30e6, 5e6),
+            latency("gamma", 20e6, 0.0),
+            latency("lognormal", 38e6, 0.0),
+            latency("gamma", 10e6, 0.0),
+            latency("constant", 0.0, 0.0),
+        ],
+        queue: Queue::Uniform,
+        wake: Wake::Best,
+        has_local,
+        ..rules(1)
+    };
+    let quiet = Rules {
+        price_min: None,
+        price_max: None,
+        max_order_lots: None,
+        gap_ns: 0,
+        loss_probability: 0.0,
+        is_sampled: false,
+        half_life_ns: None,
+        ..base
+    };
+    let sampled = Rules {
+        queue: Queue::Power(2.0),
+        is_sampled: true,
+        half_life_ns: Some(2_000_000_000),
+        loss_probability: 0.01,
+        loss_timeout_ns: 1_000_000_000,
+        wake: Wake::Touch,
+        seed: 2,
+        latency: [
+            latency("pareto", 30e6, 5e6),
+            latency("constant", 20e6, 0.0),
+            latency("gamma", 38e6, 0.0),
+            latency("lognormal", 10e6, 0.0),
+            latency("gamma", 5e6, 1e6),
+        ],
+        ..quiet.clone()
+    };
+    let back = Rules {
+        queue: Queue::Back,
+        seed: 3,
+        visible_levels: 0,
+        ..quiet.clone()
+    };
+    vec![quiet, sampled, back]
 }

@@ -194,9 +194,19 @@ pub struct Gambler {
     calls: u32,
     /// Calls still to answer: each may cause replies that cause commands.
     budget: u32,
+    /// It answers one call in so many.
+    one_in: u64,
 }
 
 impl Gambler {
+    /// A calmer one, for long runs.
+    pub fn slow(seed: u64, budget: u32, one_in: u64) -> Self {
+        Self {
+            one_in,
+            ..Self::new(seed, budget)
+        }
+    }
+
     pub fn new(seed: u64, budget: u32) -> Self {
         Self {
             dice: Dice::new(seed, 3),
@@ -204,6 +214,7 @@ impl Gambler {
             last_ns: Nanos::MIN,
             calls: 0,
             budget,
+            one_in: 1,
         }
     }
 
@@ -301,7 +312,7 @@ impl Actor for Gambler {
             0
         };
         self.last_ns = moment.now_ns;
-        if self.calls > 5 || self.budget == 0 {
+        if self.calls > 5 || self.budget == 0 || !self.dice.is_one_in(self.one_in) {
             return Vec::new();
         }
         self.budget -= 1;
