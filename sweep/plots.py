@@ -8,6 +8,7 @@ from typing import Any, Final
 from sweep.replays import ReplayTables
 
 NS_PER_HOUR: Final = 3.6e12
+DENSE_FILLS: Final = 1_000  # more of them at full size would hide the price
 MARKS: Final = ((0, "buy", "#1b7837", "^"), (1, "sell", "#b2182b", "v"))  # side, word, look
 
 
@@ -23,6 +24,8 @@ def plot_replay(tables: ReplayTables, path: Path, *, title: str) -> None:
     slices = _slices(tables)
     counts: dict[tuple[str, str], int] = {}
     carried = 0.0
+    fills = sum(len(points) for part in slices for points in part.fills.values())
+    size = 12.0 if fills < DENSE_FILLS else 2.0
     for part in slices:
         price.plot(*part.prices, color="0.6", linewidth=0.6)
         position.step(*part.position, where="post", color="0.3", linewidth=0.8)
@@ -40,7 +43,7 @@ def plot_replay(tables: ReplayTables, path: Path, *, title: str) -> None:
                     [hour for hour, _ in points],
                     [ticks for _, ticks in points],
                     marker=marker,
-                    s=12,
+                    s=size,
                     facecolors=colour if is_maker else "none",
                     edgecolors=colour,
                     linewidths=0.6,
