@@ -108,7 +108,7 @@ impl Strategy for PyStrategy {
     }
 
     fn poll(&mut self) -> Result<()> {
-        let checked = Python::attach(|py| py.check_signals());
+        let checked = Python::attach(Python::check_signals);
         self.keep(checked)
     }
 }
