@@ -108,7 +108,11 @@ impl Strategy for PyStrategy {
     }
 
     fn poll(&mut self) -> Result<()> {
-        let checked = Python::attach(Python::check_signals);
+        #[expect(
+            clippy::redundant_closure_for_method_calls,
+            reason = "the method alone is tied to one lifetime"
+        )]
+        let checked = Python::attach(|py| py.check_signals());
         self.keep(checked)
     }
 }
