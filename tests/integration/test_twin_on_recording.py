@@ -1,4 +1,4 @@
-"""The engine against its slow twin on one recorded hour: Python makes the tape, the Rust test replays it."""
+"""The engine against its slow twin on one recorded hour: a tape from Python, a test in Rust."""
 
 import os
 import shutil
