@@ -167,11 +167,10 @@ impl SimulatedExchange {
         self.matching.recorded.book.size(side, price)
     }
 
-    /// Returns the lots of a level that own takers have left (exchange clock).
+    /// Returns the lots of a level that own takers have left, now on the exchange clock.
     #[must_use]
     pub fn available_lots(&self, side: Side, price: TickIndex) -> Lots {
-        self.matching
-            .available(side, price, self.exch_ns.max(self.host.now_ns))
+        self.matching.available(side, price, self.exch_ns)
     }
 
     /// Returns the book on the exchange clock.
@@ -452,6 +451,7 @@ impl SimulatedExchange {
         self.drain_outbox();
         let mut events = Vec::new();
         self.settle(local_ns, &mut events)?;
+        self.exch_ns = self.exch_ns.max(local_ns);
         self.host.now_ns = local_ns;
         Ok(events)
     }

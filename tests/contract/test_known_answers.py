@@ -1,0 +1,337 @@
+"""Worked numbers of market microstructure, from Python through the compiled core.
+
+Each test names the rule that it holds. The numbers are computed by hand or by an independent
+script; floats hold to a relative 1e-6, or to the digits that are written here.
+"""
+
+import json
+import math
+from statistics import NormalDist
+
+import pytest
+
+import rustsim
+from tests.toys.venue import (
+    ASK,
+    BID,
+    BUY,
+    SECOND,
+    SELL,
+    ahead,
+    constants,
+    exchange,
+    fills,
+    kinds,
+    level,
+    trade,
+)
+
+# --- where a cancel falls in the queue -----------------------------------------------------------
+
+# 70 lots ahead, 50 behind, 24 cancelled: model, its numbers, P(ahead), lots taken from ahead and
+# left there.
+DECAY = [
+    ("back", {}, 0.0, 0.0, 70.0),
+    ("uniform", {}, 0.583333, 14.0, 56.0),
+    ("power", {"n": 2}, 0.662162, 15.89189, 54.10811),
+    ("power", {"n": 3}, 0.732906, 17.58974, 52.41026),
+    ("power2", {"n": 2}, 0.826389, 19.83333, 50.16667),
+    ("power3", {"n": 3}, 0.198495, 4.76389, 65.23611),
+    ("log", {}, 0.520188, 12.48450, 57.51550),
+    ("log2", {}, 0.180151, 4.32362, 65.67638),
+    ("odds", {"alpha": -1.81, "beta": 0.59}, 0.166383, 3.99319, 66.00681),
+]
+MODELS = [(model, numbers) for model, numbers, *_ in DECAY] + [("front", {})]
+
+
+@pytest.mark.parametrize(("model", "numbers", "probability", "taken", "left"), DECAY)
+def test_queue_models_place_a_cancel(
+    model: str, numbers: dict[str, float], probability: float, taken: float, left: float
+) -> None:
+    queue = {"model": model} | numbers
+    found = rustsim.queue_probability_ahead(json.dumps(queue), 70.0, 50.0)
+    assert found == pytest.approx(probability, rel=1e-6, abs=5e-7)
+
+    venue = exchange(queue=queue)
+    level(venue, 1, BID, 100, 70)
+    order = venue.place_order(BUY, 100, 1)
+    level(venue, 2, BID, 100, 120)
+    assert ahead(venue, order) == 70
+    level(venue, 3, BID, 100, 96)
+    assert ahead(venue, order) == pytest.approx(left, abs=6e-6)
+    assert 70 - ahead(venue, order) == pytest.approx(taken, abs=6e-6)
+
+
+@pytest.mark.parametrize(("model", "numbers"), MODELS)
+def test_a_cancel_takes_no_more_than_there_is_on_either_side(
+    model: str, numbers: dict[str, float]
+) -> None:
+    # 56 ahead, 40 behind, 80 cancelled: at least 40 and at most 56 come from ahead.
+    for mode in ("expected", "sampled"):
+        venue = exchange(queue={"model": model, "mode": mode} | numbers)
+        level(venue, 1, BID, 100, 56)
+        order = venue.place_order(BUY, 100, 1)
+        level(venue, 2, BID, 100, 96)
+        level(venue, 3, BID, 100, 16)
+        assert 0 <= ahead(venue, order) <= 16
+
+
+def test_a_trade_leaves_the_queue_before_the_depth_update_that_reflects_it() -> None:
+    venue = exchange(queue={"model": "uniform"})
+    level(venue, 1, BID, 100, 50)
+    order = venue.place_order(BUY, 100, 1)
+    level(venue, 2, BID, 100, 100)
+    trade(venue, 3, BID, 100, 30)
+    assert ahead(venue, order) == 20
+    level(venue, 4, BID, 100, 60)
+    # 10 of 70 remaining lots cancelled; with the stale 80 behind it would be 18.
+    assert ahead(venue, order) == pytest.approx(17.142857, rel=1e-6)
+    probability = rustsim.queue_probability_ahead('{"model": "uniform"}', 20.0, 50.0)
+    assert probability == pytest.approx(0.285714, abs=5e-7)
+
+
+# --- fills of resting orders ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("printed", "filled"), [(10, 0), (11, 1), (13, 3), (20, 3)])
+def test_a_print_fills_what_exceeds_the_queue(printed: int, filled: int) -> None:
+    venue = exchange()
+    level(venue, 1, BID, 100, 10)
+    order = venue.place_order(BUY, 100, 3)
+    level(venue, 2, BID, 100, 40)
+    events = trade(venue, 3, BID, 100, printed)
+    assert sum(lots for _, lots in fills(events)) == filled
+    # The order leaves the book exactly when nothing is left, also when the print ends with it.
+    assert (venue.queue_ahead(order) is None) == (filled == 3)
+    assert sum(lots for _, lots in fills(trade(venue, 4, BID, 100, 20))) == 3 - filled
+
+
+@pytest.mark.parametrize(
+    ("printed", "first", "second", "market"), [(80, 5, 5, 70), (78, 5, 3, 70), (72, 5, 0, 67)]
+)
+def test_orders_of_one_level_share_one_print(
+    printed: int, first: int, second: int, market: int
+) -> None:
+    venue = exchange()
+    level(venue, 1, BID, 100, 40)
+    order_a = venue.place_order(BUY, 100, 5)
+    level(venue, 2, BID, 100, 70)
+    order_b = venue.place_order(BUY, 100, 5)
+    level(venue, 3, BID, 100, 100)
+    events = trade(venue, 4, BID, 100, printed)
+    got = dict(fills(events))
+    assert (got.get(order_a, 0), got.get(order_b, 0)) == (first, second)
+    assert first + second + market == printed
+    if second < 5:
+        assert ahead(venue, order_b) == max(0, 70 - market)
+
+
+def test_two_orders_with_the_same_queue_ahead_never_fill_more_than_the_print() -> None:
+    venue = exchange()
+    level(venue, 1, BID, 100, 10)
+    first = venue.place_order(BUY, 100, 2)
+    second = venue.place_order(BUY, 100, 2)
+    events = trade(venue, 2, BID, 100, 13)
+    assert fills(events) == [(first, 2), (second, 1)]
+
+
+# --- latency -------------------------------------------------------------------------------------
+
+# Mean 5000: family, cv, p50, p90, p99, p99.9.
+QUANTILES = [
+    ("constant", 0.5, (5000.0, 5000.0, 5000.0, 5000.0)),
+    ("gamma", 0.5, (4590.1, 8351.0, 12556.4, 16327.8)),
+    ("lognormal", 0.5, (4472.1, 8192.7, 13420.6, 19252.3)),
+    ("pareto", 0.5, (4280.2, 7038.1, 14337.4, 29207.1)),
+    ("gamma", 1.0, (3465.7, 11512.9, 23025.9, 34538.8)),
+    ("lognormal", 1.0, (3535.5, 10276.2, 24524.6, 46323.6)),
+    ("pareto", 1.0, (3903.0, 7601.9, 19730.4, 51209.4)),
+]
+
+
+def quantile(model: str, cv: float, u: float) -> float:
+    return rustsim.latency_quantile_ns(json.dumps({"model": model, "mean_ns": 5000, "cv": cv}), u)
+
+
+@pytest.mark.parametrize(("model", "cv", "expected"), QUANTILES)
+def test_latency_families_have_their_quantiles(
+    model: str, cv: float, expected: tuple[float, ...]
+) -> None:
+    found = [quantile(model, cv, u) for u in (0.5, 0.9, 0.99, 0.999)]
+    assert found == pytest.approx(expected, abs=0.0501)
+
+
+@pytest.mark.parametrize(
+    ("cv", "mu", "sigma"), [(0.5, 8.405621, 0.472381), (1.0, 8.170620, 0.832555)]
+)
+def test_lognormal_has_its_parameters(cv: float, mu: float, sigma: float) -> None:
+    assert math.log(quantile("lognormal", cv, 0.5)) == pytest.approx(mu, rel=1e-6)
+    one_sd = math.log(quantile("lognormal", cv, NormalDist().cdf(1.0)))
+    assert one_sd - math.log(quantile("lognormal", cv, 0.5)) == pytest.approx(sigma, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("cv", "alpha", "scale"), [(0.5, 3.236068, 3454.915), (1.0, 2.414214, 2928.932)]
+)
+def test_pareto_has_its_parameters(cv: float, alpha: float, scale: float) -> None:
+    assert quantile("pareto", cv, 1e-15) == pytest.approx(scale, rel=1e-6)
+    assert math.log(10) / math.log(quantile("pareto", cv, 0.99) / quantile("pareto", cv, 0.9)) == (
+        pytest.approx(alpha, rel=1e-6)
+    )
+
+
+@pytest.mark.parametrize(("cv", "shape", "scale"), [(0.5, 4.0, 1250.0), (1.0, 1.0, 5000.0)])
+def test_gamma_has_its_parameters(cv: float, shape: float, scale: float) -> None:
+    # For a whole shape k, P(X > x) is the Poisson probability of fewer than k events in x / scale.
+    for u in (0.1, 0.5, 0.999):
+        x = quantile("gamma", cv, u) / scale
+        tail = sum(math.exp(-x) * x**n / math.factorial(n) for n in range(int(shape)))
+        assert 1 - tail == pytest.approx(u, rel=1e-9)
+
+
+# Sends at 0, 10, 20 with draws 50, 15, 40: a new order, a cancel and an amend of other orders.
+@pytest.mark.parametrize(
+    ("sessions", "arrivals"), [((0, 0, 0), [50, 50, 60]), ((0, 1, 2), [50, 25, 60])]
+)
+def test_one_session_keeps_its_order(sessions: tuple[int, int, int], arrivals: list[int]) -> None:
+    venue = exchange(latency=constants(place=50, cancel=15, amend=40))
+    level(venue, 0, BID, 100, 10)
+    other = venue.place_order(BUY, 99, 2, session=3)
+    third = venue.place_order(BUY, 98, 2, session=3)
+    start = 1_000
+    venue.advance_to(start)
+    order = venue.place_order(BUY, 100, 1, session=sessions[0])
+    events = venue.advance_to(start + 10)
+    venue.cancel_order(other, session=sessions[1])
+    events += venue.advance_to(start + 20)
+    venue.amend_order(third, quantity_lots=1, session=sessions[2])
+    events += venue.advance_to(start + 100)
+    at = {event.order_id: event.exch_ns - start for event in events}
+    assert [at[order], at[other], at[third]] == arrivals
+
+
+# --- randomness ----------------------------------------------------------------------------------
+
+PHILOX = [
+    ((0, 0, 0, 0), (0, 0), "6627e8d5 e169c58d bc57ac4c 9b00dbd8"),
+    ((0xFFFFFFFF,) * 4, (0xFFFFFFFF,) * 2, "408f276d 41c83b0e a20bc7c6 6d5451fd"),
+    (
+        (0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344),
+        (0xA4093822, 0x299F31D0),
+        "d16cfe09 94fdcceb 5001e420 24126ea1",
+    ),
+]
+
+
+@pytest.mark.parametrize(("counter", "key", "block"), PHILOX)
+def test_philox_4x32_gives_the_published_blocks(
+    counter: tuple[int, ...], key: tuple[int, ...], block: str
+) -> None:
+    words = rustsim.philox4x32_10(counter, key)
+    assert " ".join(f"{word:08x}" for word in words) == block
+
+
+def test_philox_4x64_gives_the_first_block_of_numpy() -> None:
+    words = rustsim.philox4x64_10((1, 0, 0, 0), (1, 2))
+    expected = "4f2f4313b5536b09 5b617be3219ff32a 097293476f9275cb f63f3bf4962c3942"
+    assert " ".join(f"{word:016x}" for word in words) == expected
+
+
+# --- memory of consumed liquidity ----------------------------------------------------------------
+
+
+def test_what_was_taken_comes_back_with_its_half_life() -> None:
+    venue = exchange(impact={"half_life_ns": SECOND})
+    level(venue, 0, ASK, 100, 10)
+    venue.place_order(BUY, 100, 10)
+    assert fills(venue.advance_to(0)) == [(1, 10)]
+    assert venue.available_lots(ASK, 100) == 0
+    venue.place_order(BUY, 100, 10, time_in_force="ioc")
+    assert kinds(venue.advance_to(0)) == ["accepted", "expired"]
+    venue.advance_to(SECOND)
+    assert venue.available_lots(ASK, 100) == 5
+    trade(venue, SECOND, ASK, 100, 4)
+    assert venue.level_lots(ASK, 100) == 6
+    assert venue.available_lots(ASK, 100) == 5
+
+
+# --- the account ---------------------------------------------------------------------------------
+
+# Side, lots, price, maker?, bid; then the expected fee, position, cash, equity, realised result
+# (first in, first out) and three times the realised result at average cost.
+ACCOUNT = [
+    (BUY, 2, 18_000, True, 18_000, (184, 2, -7_200_000, 16, 0, 0)),
+    (BUY, 1, 18_002, False, 18_001, (92, 3, -10_800_400, 224, 0, 0)),
+    (SELL, 2, 18_005, True, 18_004, (184, 1, -3_598_400, 2_040, 2_000, 5_200)),
+    (SELL, 3, 18_001, False, 18_001, (276, -2, 7_202_200, 864, 1_800, 5_400)),
+    (BUY, 2, 17_998, True, 17_998, (184, 0, 3_000, 2_080, 3_000, 9_000)),
+]
+
+
+def account_after(count: int, tick_value: int = 200) -> rustsim.ReplayResult:
+    """Trade the first rows of the table in a market with a spread of one tick."""
+    fees = {"commission_per_lot_minor": 20, "tax_rate_e9": 20_000, "grain": "fill"}
+    venue = exchange(instrument={"tick_value_minor": tick_value}, fees=fees)
+    for row, (side, lots, price, is_maker, bid, _) in enumerate(ACCOUNT[:count]):
+        now = row * SECOND
+        venue.on_tick(("book", now, [(bid, 10)], [(bid + 1, 10)]))
+        venue.place_order(side, price, lots)
+        events = venue.advance_to(now + 1)
+        if is_maker:
+            events += trade(venue, now + 2, BID if side == BUY else ASK, price, 10 + lots)
+        assert [e.is_maker for e in events if e.kind == "filled"] == [is_maker]
+    return venue.finish()
+
+
+@pytest.mark.parametrize("row", range(5))
+def test_account_follows_the_worked_example(row: int) -> None:
+    fee, position, cash, equity, fifo, average_x3 = ACCOUNT[row][-1]
+    result = account_after(row + 1)
+    ledger, table = result.ledger, result.fills()
+    assert table["fee_minor"][row] + table["tax_minor"][row] == fee
+    assert table["position_lots"][row] == position
+    assert table["mid2_ticks"][row] == 2 * ACCOUNT[row][4] + 1
+    assert ledger["cash_minor"] == cash
+    assert ledger["equity_minor_x2"] == 2 * equity
+    assert ledger["realised_fifo_minor"] == fifo
+    assert ledger["realised_average_minor_floor"] == average_x3 // 3
+    # Three times the tick value shows the thirds as whole units.
+    assert account_after(row + 1, 600).ledger["realised_average_minor_floor"] == average_x3
+
+
+def test_account_splits_exactly_into_spread_inventory_and_fees() -> None:
+    ledger = account_after(5).ledger
+    assert ledger["fees_minor"] + ledger["tax_minor"] == 920
+    assert ledger["spread_capture_minor_x2"] == 2 * 200
+    assert ledger["inventory_minor_x2"] == 2 * 2_800
+    assert ledger["equity_minor_x2"] == 2 * (200 + 2_800 - 920) == 2 * 2_080
+
+
+def test_markout_is_spread_capture_less_adverse_selection() -> None:
+    # Buy 2 at 100 with the mid at 100.5; 99.5 five seconds later.
+    venue = exchange()
+    venue.on_tick(("book", 0, [(100, 1)], [(101, 1)]))
+    venue.place_order(BUY, 100, 2)
+    assert fills(trade(venue, 1, BID, 100, 3)) == [(1, 2)]
+    venue.on_tick(("book", 3 * SECOND, [(99, 1)], [(100, 1)]))
+    venue.on_tick(("book", 6 * SECOND, [(105, 1)], [(106, 1)]))
+    ledger = venue.finish().ledger
+    assert ledger["spread_capture_minor_x2"] == 2
+    assert ledger["markout_5s_tick_lots_x2"] == -2
+    assert ledger["spread_capture_minor_x2"] - ledger["markout_5s_tick_lots_x2"] == 2 * 2
+
+
+EQUITY = [0, 100, 250, 180, 90, 300, 260, 400, 350, 370]
+
+
+def test_drawdown_is_the_deepest_fall_from_an_earlier_peak() -> None:
+    venue = exchange()
+    venue.on_tick(("book", 0, [(1_000, 5)], [(1_002, 5)]))
+    venue.place_order(BUY, 1_002, 1)
+    venue.advance_to(0)
+    for step, equity in enumerate(EQUITY):
+        bid = 1_001 + equity
+        venue.on_tick(("book", (step + 1) * SECOND, [(bid, 5)], [(bid + 2, 5)]))
+    result = venue.finish()
+    assert result.ledger["equity_minor_x2"] == 2 * 370
+    assert result.metrics["max_drawdown"] == 160
