@@ -13,9 +13,7 @@ metric. A metric that no cell defines, such as the markout of a trial without fi
 Sums are exact (`fsum`), so that the order of cells does not matter.
 
 Known limits: the pooled drawdown is the greatest within one slice, since every slice starts flat;
-`own_share_p95` pools as its maximum, for a percentile of percentiles means nothing; the two queue
-positions are weighted by accepted orders and maker lots, which stand in for those with a known
-queue.
+`own_share_p95` pools as its maximum, for a percentile of percentiles means nothing.
 """
 
 import math
@@ -53,8 +51,8 @@ METRICS: Final[dict[str, Metric]] = {
     "max_drawdown": Metric("max", "minor money"),
     "inventory_max_lots": Metric("max", "lots"),
     "inventory_mean_lots": Metric("mean", "lots", "seconds"),
-    "opi_at_arrival_mean_lots": Metric("mean", "lots", "accepted"),
-    "opi_at_fill_mean_lots": Metric("mean", "lots", "maker_lots"),
+    "opi_at_arrival_mean_lots": Metric("mean", "lots", "orders_filled_ahead_known"),
+    "opi_at_fill_mean_lots": Metric("mean", "lots", "maker_fills_ahead_known"),
     "queue_time_mean_s": Metric("mean", "seconds", "orders_queued"),
     "markout_1s_ticks": Metric("mean", "ticks per lot", "markout_1s_lots"),
     "markout_5s_ticks": Metric("mean", "ticks per lot", "markout_5s_lots"),

@@ -78,6 +78,8 @@ impl ShadowLedger {
             ),
             ("orders_filled", sums.orders_filled),
             ("orders_queued", sums.queued),
+            ("orders_filled_ahead_known", sums.arrivals_known),
+            ("maker_fills_ahead_known", sums.maker_fills_known),
             ("queue_ns", sums.queue_ns),
             ("ahead_at_arrival_lots_x2p20", sums.ahead_at_arrival_units),
             ("ahead_at_fill_lots_x2p20", sums.ahead_at_fill_units),

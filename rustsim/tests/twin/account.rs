@@ -322,6 +322,16 @@ impl Account {
             ),
             ("orders_queued", queued().count() as i64),
             (
+                "orders_filled_ahead_known",
+                queued()
+                    .filter(|fill| fill.ahead_at_arrival.is_some())
+                    .count() as i64,
+            ),
+            (
+                "maker_fills_ahead_known",
+                makers().filter(|fill| fill.ahead.is_some()).count() as i64,
+            ),
+            (
                 "queue_ns",
                 queued().map(|fill| fill.exch_ns - fill.arrival_ns).sum(),
             ),
