@@ -22,6 +22,8 @@ use rustsim::spec::SimSpec;
 use rustsim::tape::MappedTape;
 use rustsim::types::{EventKind, Lots, OrderEvent, Tick};
 
+use serde_json::json;
+
 use twin::market::{Gambler, PRICES, rows, rules};
 use twin::run::{Story, run};
 use twin::{Actor, Command, Moment, Queue, Rules, View, Wake};
@@ -107,14 +109,26 @@ impl Strategy for Adapter<'_> {
 }
 
 fn spec_of(rules: &Rules) -> SimSpec {
-    let (model, n) = match rules.queue {
-        Queue::Back => ("back", 2.0),
-        Queue::Front => ("front", 2.0),
-        Queue::Uniform => ("uniform", 2.0),
-        Queue::Power(n) => ("power", n),
+    let mode = if rules.is_sampled {
+        "sampled"
+    } else {
+        "expected"
+    };
+    let queue = match rules.queue {
+        Queue::Back => json!({"model": "back", "mode": mode}),
+        Queue::Front => json!({"model": "front", "mode": mode}),
+        Queue::Uniform => json!({"model": "uniform", "mode": mode}),
+        Queue::Power(n) => json!({"model": "power", "n": n, "mode": mode}),
+        Queue::Power2(n) => json!({"model": "power2", "n": n, "mode": mode}),
+        Queue::Power3(n) => json!({"model": "power3", "n": n, "mode": mode}),
+        Queue::Log => json!({"model": "log", "mode": mode}),
+        Queue::Log2 => json!({"model": "log2", "mode": mode}),
+        Queue::Odds(alpha, beta) => {
+            json!({"model": "odds", "alpha": alpha, "beta": beta, "mode": mode})
+        }
     };
     let [place, cancel, amend, report, feed] = &rules.latency;
-    let json = serde_json::json!({
+    let json = json!({
         "instrument": {
             "name": "twin", "tick_value_minor": rules.tick_value, "price_min": rules.price_min, "price_max": rules.price_max,
             "visible_levels": rules.visible_levels, "max_order_lots": rules.max_order_lots,
@@ -124,7 +138,7 @@ fn spec_of(rules: &Rules) -> SimSpec {
             "place": place, "cancel": cancel, "amend": amend, "report": report, "feed": feed,
             "gap_ns": rules.gap_ns, "loss_probability": rules.loss_probability, "loss_timeout_ns": rules.loss_timeout_ns,
         },
-        "queue": {"model": model, "n": n, "mode": if rules.is_sampled { "sampled" } else { "expected" }},
+        "queue": queue,
         "rules": {"amend_below_filled": if rules.below_filled_cancels { "cancel" } else { "reject" }},
         "impact": {"half_life_ns": rules.half_life_ns},
         "seed": rules.seed, "replication": rules.replication,

@@ -18,6 +18,12 @@ pub enum Queue {
     Front,
     Uniform,
     Power(f64),
+    Power2(f64),
+    Power3(f64),
+    Log,
+    Log2,
+    /// Intercept and slope.
+    Odds(f64, f64),
 }
 
 /// When a market group wakes the strategy.
