@@ -39,7 +39,7 @@ from optuna.distributions import (
 from optuna.samplers import BaseSampler, CmaEsSampler, NSGAIISampler, QMCSampler, RandomSampler
 from optuna.storages import JournalStorage
 from optuna.storages.journal import BaseJournalBackend
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 
 from sweep.errors import InputError, ResourceError
 from sweep.job import Direction
@@ -94,18 +94,10 @@ class _Sequence(QMCSampler):
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             super().__init__(warn_independent_sampling=False, **options)
         self._number = number
-        self.space: dict[str, BaseDistribution] = {}
-
-    def infer_relative_search_space(
-        self,
-        study: optuna.Study,  # noqa: ARG002 - signature of the base class
-        trial: FrozenTrial,  # noqa: ARG002 - as above
-    ) -> dict[str, BaseDistribution]:
-        return {name: item for name, item in self.space.items() if not item.single()}
 
     def _find_sample_id(
         self,
-        study: optuna.Study,  # noqa: ARG002 - as above
+        study: optuna.Study,  # noqa: ARG002 - signature of the base class
         search_space: dict[str, BaseDistribution],  # noqa: ARG002 - as above
     ) -> int:
         return self._number
@@ -230,6 +222,13 @@ class Proposer:
         self._seed = seed
         self._space = dict(space)
         self._distributions = {key: to_distribution(item) for key, item in space.items()}
+        self._relative_space = {
+            key: item
+            for key, item in sorted(self._distributions.items())
+            # As the samplers choose them: CMA-ES knows numbers only.
+            if not item.single()
+            and not (sampler == "cmaes" and isinstance(item, CategoricalDistribution))
+        }
         self._sampler = sampler
         self._options = dict(sampler_options)
         self._path = path
@@ -350,8 +349,12 @@ class Proposer:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             sampler = SAMPLERS[self._sampler](self._seed, number, self._options)
-        if isinstance(sampler, _Sequence):
-            sampler.space = dict(sorted(self._distributions.items()))
+        if not self._options.get("group", False):
+            # The space is the same in every trial. A sampler made anew would look through all of
+            # them to find that out, which takes as long as its proposal.
+            sampler.infer_relative_search_space = (  # type: ignore[method-assign]
+                lambda study, trial: dict(self._relative_space)  # noqa: ARG005
+            )
         return sampler
 
     def _add(self, item: Mapping[str, Any], *, is_told: bool) -> None:
