@@ -13,7 +13,8 @@ metric. A metric that no cell defines, such as the markout of a trial without fi
 Sums are exact (`fsum`), so that the order of cells does not matter.
 
 Known limits: the pooled drawdown is the greatest within one slice, since every slice starts flat;
-`own_share_p95` pools as its maximum, for a percentile of percentiles means nothing.
+`own_share_p95` pools as its maximum, for a percentile of percentiles means nothing; deviations and
+ratios per minute pool as their mean over time, which is not the ratio of the pooled minutes.
 """
 
 import math
@@ -60,6 +61,10 @@ METRICS: Final[dict[str, Metric]] = {
     "spread_capture": Metric("sum", "minor money"),
     "inventory_pnl": Metric("sum", "minor money"),
     "own_share_p95": Metric("max", "share of volume"),
+    "pnl_per_minute_sd": Metric("mean", "minor money", "seconds"),
+    "pnl_per_minute_downside": Metric("mean", "minor money", "seconds"),
+    "sharpe_per_minute": Metric("mean", "per minute", "seconds"),
+    "sortino_per_minute": Metric("mean", "per minute", "seconds"),
     "orders": Metric("sum", "count"),
     "cancels": Metric("sum", "count"),
     "amends": Metric("sum", "count"),

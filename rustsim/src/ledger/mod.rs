@@ -19,6 +19,7 @@ mod basis;
 mod counts;
 mod equity;
 mod fees;
+mod increments;
 mod markout;
 mod metrics;
 
@@ -29,6 +30,7 @@ use counts::Counts;
 pub use counts::RequestKind;
 use equity::EquityPath;
 pub use fees::{FeeSchedule, Grain};
+use increments::Increments;
 use markout::Markouts;
 
 /// One fill as the engine reports it.
@@ -111,6 +113,7 @@ pub struct ShadowLedger {
     average: AverageBasis,
     markouts: Markouts,
     equity: EquityPath,
+    increments: Increments,
     counts: Counts,
     fills: Vec<FillRecord>,
 }
@@ -145,6 +148,7 @@ impl ShadowLedger {
             average: AverageBasis::default(),
             markouts: Markouts::default(),
             equity: EquityPath::new(samples),
+            increments: Increments::default(),
             counts: Counts::default(),
             fills: Vec::new(),
         }
@@ -199,6 +203,7 @@ impl ShadowLedger {
         self.inventory_max = self.inventory_max.max(self.position.abs());
         let equity2 = self.marked_equity2()?;
         self.equity.sample(fill.exch_ns, equity2)?;
+        self.increments.sample(fill.exch_ns, equity2)?;
         self.markouts.push(fill.exch_ns, fill.price, signed_lots);
         self.fills.push(FillRecord {
             fill: *fill,
@@ -247,11 +252,12 @@ impl ShadowLedger {
         self.mid2 = mid2;
         if !self.has_mid {
             self.has_mid = true;
-            self.first_ns.get_or_insert(exch_ns);
+            self.begin(exch_ns);
         }
         if self.position != 0 {
             let equity2 = self.marked_equity2()?;
             self.equity.sample(exch_ns, equity2)?;
+            self.increments.sample(exch_ns, equity2)?;
         }
         self.update_idle();
         Some(())
@@ -266,8 +272,14 @@ impl ShadowLedger {
         };
     }
 
-    fn hold_until(&mut self, exch_ns: Nanos) {
+    /// Notes the time of the first mark or fill.
+    fn begin(&mut self, exch_ns: Nanos) {
         self.first_ns.get_or_insert(exch_ns);
+        self.increments.start(exch_ns);
+    }
+
+    fn hold_until(&mut self, exch_ns: Nanos) {
+        self.begin(exch_ns);
         self.lot_ns = self.lot_ns_at(exch_ns);
         self.held_until_ns = exch_ns;
     }
@@ -324,6 +336,7 @@ impl ShadowLedger {
         self.inventory2 = self.inventory2_now()?;
         self.inventory_mid2 = self.mid2;
         self.equity.finish();
+        self.increments.settle(end_ns)?;
         self.marked_equity2()?;
         self.realised_checked()?;
         Some(())
