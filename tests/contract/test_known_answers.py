@@ -335,3 +335,23 @@ def test_drawdown_is_the_deepest_fall_from_an_earlier_peak() -> None:
     result = venue.finish()
     assert result.ledger["equity_minor_x2"] == 2 * 370
     assert result.metrics["max_drawdown"] == 160
+
+
+def test_ratios_come_from_increments_at_a_fixed_interval() -> None:
+    minute = 60 * SECOND
+    venue = exchange()
+    venue.on_tick(("book", 0, [(1_000, 5)], [(1_002, 5)]))
+    venue.place_order(BUY, 1_001, 1)
+    venue.advance_to(0)
+    # A print through the bid fills it at the mid: the equity starts at 0.
+    assert fills(trade(venue, 0, BID, 1_000, 1)) == [(1, 1)]
+    for step, equity in enumerate(EQUITY[1:], start=1):
+        bid = 1_000 + equity
+        venue.on_tick(("book", step * minute, [(bid, 5)], [(bid + 2, 5)]))
+    metrics = venue.finish().metrics
+    mean = metrics["net_pnl"] / 9
+    assert mean == pytest.approx(41.1111, rel=1e-5)
+    assert metrics["pnl_per_minute_sd"] == pytest.approx(110.9554, rel=1e-6)
+    assert metrics["sharpe_per_minute"] == pytest.approx(0.370519, rel=1e-5)
+    assert metrics["pnl_per_minute_downside"] == pytest.approx(43.588989, rel=1e-6)
+    assert metrics["sortino_per_minute"] == pytest.approx(0.943154, rel=1e-6)
