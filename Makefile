@@ -94,7 +94,7 @@ packaging-test: setup ## wheel and sdist, installed and used from another direct
 
 docs-check: setup ## links and commands named in the documents; Rust documentation without warnings
 	$(PY) -m pytest -q tests/test_docs.py
-	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --quiet --locked --no-deps --manifest-path $(MANIFEST)
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --quiet --locked --no-deps --document-private-items --manifest-path $(MANIFEST)
 
 # --- measurements --------------------------------------------------------------------------------
 
