@@ -210,6 +210,13 @@ def test_one_session_keeps_its_order(sessions: tuple[int, int, int], arrivals: l
     assert [at[order], at[other], at[third]] == arrivals
 
 
+def test_bursts_of_the_market_delay_requests() -> None:
+    # 0.1 messages per microsecond are worked off; messages at 0, 1, 2 and 3 microseconds.
+    found = rustsim.venue_backlog([0, 1_000, 2_000, 3_000], 0.1)
+    assert [messages for messages, _ in found] == pytest.approx([1.0, 1.9, 2.8, 3.7], rel=1e-6)
+    assert [delay_ns for _, delay_ns in found] == [10_000, 19_000, 28_000, 37_000]
+
+
 # --- randomness ----------------------------------------------------------------------------------
 
 PHILOX = [

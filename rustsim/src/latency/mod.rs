@@ -4,8 +4,10 @@
 //! change of parameters moves a draw smoothly. Formulas: simulation-physics 6.1. A new family is one file with a [`Family`] and one line in
 //! the table below.
 //!
-//! Known limit: draws of different messages are independent; the order of a session is kept by [`channel::FifoChannel`], bursts are not modelled.
+//! Known limit: draws of different messages are independent; the order of a session is kept by [`channel::FifoChannel`], load by
+//! [`backlog::Backlog`].
 
+pub mod backlog;
 pub mod channel;
 mod normal;
 
