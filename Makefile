@@ -31,7 +31,7 @@ print(*project["dependencies"], *project["optional-dependencies"]["dev"], sep="\
 endef
 export LIST_REQUIREMENTS
 
-.PHONY: help setup demo test lint format stubtest rust-test pytest test-slow packaging-test docs-check \
+.PHONY: help setup demo test lint format stubtest rust-test pytest test-slow test-browser packaging-test docs-check \
 	bench bench-sweep clean
 
 help: ## list these commands
@@ -88,6 +88,9 @@ pytest: setup ## every Python test that is not marked slow, bench, cluster or br
 
 test-slow: setup ## tests of minutes: slow and cluster
 	$(PY) -m pytest -q -m 'slow or cluster'
+
+test-browser: setup ## pages of MLflow in a headless Chromium; pictures in build/screenshots
+	$(PY) -m pytest -q -m browser
 
 packaging-test: setup ## wheel and sdist, installed and used from another directory
 	$(PY) -m pytest -q tests/packaging
