@@ -82,17 +82,22 @@ class SyncReport:
     removed: int = 0
 
 
-def _client(uri: str) -> Any:
+def _prepare() -> None:
+    """Set what MLflow reads when it is imported, and keep it quiet."""
     for key, value in _ENVIRONMENT.items():
         os.environ.setdefault(key, value)
     # Libraries below warn about each other, which is nothing that our user could act on.
     for package in ("mlflow", "sqlalchemy", "alembic", "urllib3", "pydantic"):
         warnings.filterwarnings("ignore", module=rf"{package}(\.|$)")
+    for name in ("alembic", "mlflow"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _client(uri: str) -> Any:
+    _prepare()
     # Heavy, and of use only here.
     import mlflow
 
-    for name in ("alembic", "mlflow"):
-        logging.getLogger(name).setLevel(logging.WARNING)
     return mlflow.MlflowClient(tracking_uri=uri)
 
 
@@ -237,10 +242,10 @@ class StudyRuns:
         self._folder = folder
         self._document = dict(document)
         self._uri = store_uri(folder, document["uri"])
+        if document["uri"] == EMBEDDED:
+            _ensure_store(folder)
         self._client = _client(self._uri)
         experiment_id = self._ensure_experiment(document["experiment"])
-        if document["uri"] == EMBEDDED:
-            _set_wal(folder / STORE_NAME)
         place = Place(
             uri=self._uri,
             experiment=document["experiment"],
@@ -409,6 +414,28 @@ def _note(place: Place) -> str:
     )
 
 
+def _ensure_store(folder: Path) -> None:
+    """Make the embedded store if there is none; it appears under its name only when it is whole.
+
+    MLflow makes its tables one by one, for seconds, and cannot go on with half of them: a driver
+    that is killed meanwhile would leave a file that no later launch could open.
+    """
+    path = folder / STORE_NAME
+    if path.exists():
+        return
+    partial = folder / f".{STORE_NAME}.partial"
+    for suffix in ("", "-journal", "-wal", "-shm"):
+        partial.with_name(partial.name + suffix).unlink(missing_ok=True)
+    _prepare()
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    artifacts = (folder / "artifacts").resolve().as_uri()
+    store = SqlAlchemyStore(f"sqlite:///{partial.resolve()}", artifacts)
+    store.engine.dispose()
+    _set_wal(partial)
+    partial.rename(path)
+
+
 def _set_wal(path: Path) -> None:
     # Sticks to the file. Readers, such as the UI, then do not block the writer.
     connection = sqlite3.connect(path, timeout=20)
@@ -507,12 +534,16 @@ def ui_command(folder: Path, port: int) -> tuple[list[str], dict[str, str]]:
     """Return command line and environment of an MLflow server on a study's embedded store.
 
     Raises:
-        InputError: The study's runs are on a server of their own.
+        InputError: The study's runs are on a server of their own, or there are none yet.
     """
     document = _read_document(folder)
     if document["uri"] != EMBEDDED:
         message = f"{folder}: the runs are at {document['uri']}, which has its own UI"
         raise InputError(message)
+    if not (folder / STORE_NAME).exists():
+        # The server would make a store of its own while the driver makes its one.
+        hint = "a launch opens its store within seconds; `sync` makes one of a finished study"
+        raise InputError(f"{folder}: there are no runs yet; {hint}")
     command = [
         *(sys.executable, "-m", "mlflow", "server"),
         *("--backend-store-uri", store_uri(folder, EMBEDDED)),

@@ -1,6 +1,9 @@
 """A tracking server that dies, hangs or comes back: trials go on, and sync finds everything."""
 
+import os
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,9 +13,25 @@ import pytest
 from sweep.controller import run_sweep
 from sweep.tracking import sync
 from tests.toys.store import Server, assert_one_finished_run_for_each
+from tests.toys.driver import ROOT
 from tests.toys.study import Recorder, toy_job
 
 TRIALS = 24
+# A driver that is killed while MLflow makes the tables of its store.
+KILLED = """
+import os, sys
+from pathlib import Path
+import sqlalchemy
+from sweep.controller import run_sweep
+from tests.toys.study import Recorder, toy_job
+
+@sqlalchemy.event.listens_for(sqlalchemy.Engine, "after_cursor_execute")
+def kill(connection, cursor, statement, *rest):
+    if "CREATE TABLE secrets" in statement:
+        os._exit(9)
+
+run_sweep(toy_job(Path(sys.argv[1]), trials=4, tracking_uri="embedded"), Recorder())
+"""
 
 
 @pytest.fixture
@@ -55,6 +74,23 @@ def test_a_server_that_dies_and_comes_back_has_every_run_once(
     again = sync(folder)
     assert (again.present, again.created, again.repaired, again.removed) == (TRIALS, 0, 0, 0)
     assert_one_finished_run_for_each(server.uri, TRIALS)
+
+
+def test_a_driver_killed_while_the_store_is_made_leaves_none_behind(tmp_path: Path) -> None:
+    folder = tmp_path / "study"
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, str(folder)],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        capture_output=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 9, done.stderr
+    summary = run_sweep(toy_job(folder, trials=4, tracking_uri="embedded"), Recorder())
+    assert summary.tracking.parent_run_id is not None
+    assert_one_finished_run_for_each(summary.tracking.uri, 4)
+    assert not list(folder.glob(".mlflow.db*")), "what was half made is gone"
 
 
 @pytest.mark.slow
