@@ -88,7 +88,8 @@ def run_sweep(job: SweepJob, observer: Observer) -> SweepSummary:
         driver = _Driver(job, observer, log, executor, stop, window)
         try:
             driver.run()
-        except SecondSignal:
+        except KeyboardInterrupt:
+            # The second signal, under whatever name: Ray turns it into its plain base.
             driver.abandon()
         finally:
             driver.close()

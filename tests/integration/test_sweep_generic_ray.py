@@ -90,6 +90,21 @@ def test_a_signal_lets_running_trials_finish_on_ray(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_second_signal_ends_with_a_summary_on_ray(tmp_path: Path) -> None:
+    folder = tmp_path / "study"
+    driver = start_driver(
+        folder, {"backend": "ray", "payload": {"sleep_s": 3.0, "marks": str(tmp_path)}}
+    )
+    wait_for_finals(folder, 1)
+    driver.send_signal(signal.SIGINT)
+    time.sleep(0.5)  # the two signals must not melt into one
+    driver.send_signal(signal.SIGINT)
+    output, errors = driver.communicate(timeout=60)
+    assert driver.returncode == 0, errors
+    assert '"stopped": "interrupted"' in output, errors
+
+
+@pytest.mark.slow
 def test_time_limits_hold_on_ray(tmp_path: Path) -> None:
     summary, _ = run(
         tmp_path, backend="ray", trials=8, trial_timeout_s=1.0, payload={"faults": {"3": "hang"}}
