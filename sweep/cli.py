@@ -141,7 +141,13 @@ def _add_study_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]
     words = "show counts, best trials and where everything is"
     status = _verb(verbs, "status", "status", words, "status quickstart")
     _add_study_name(status)
-    status.add_argument("--top", type=int, default=10, metavar="N", help="trials to list")
+    status.add_argument("--top", type=_count, default=10, metavar="N", help="trials to list")
+
+
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdigit():
+        raise argparse.ArgumentTypeError(f"expected a number from 0, found {text!r}")
+    return int(text)
 
 
 def _add_trial_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -166,7 +172,15 @@ def _add_store_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]
 
 
 def _add_data_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    data = verbs.add_parser("data", help="make tapes, look at them, make synthetic markets")
+    words = "make tapes, look at them, make synthetic markets"
+    data = verbs.add_parser(
+        "data",
+        help=words,
+        description=words[0].upper() + words[1:] + ".",
+        epilog="example:\n  python -m sweep data generate syn.tape --set events=1000000\n\n"
+        + _EXIT_HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     kinds = data.add_subparsers(metavar="ACTION", required=True)
     words = "build the tapes of a study's data"
     build = _verb(kinds, "import", "data", words, "data import experiments/txf_maker.yaml")

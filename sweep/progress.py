@@ -137,7 +137,7 @@ class LiveObserver:
             words.append(f"{rate:.1f} trials/s")
             words.append(f"ETA {duration((self._job.trials - self._done) / rate)}")
         if self.best is not None:
-            words.append(f"best {self.best[0]:,.6g} (trial {self.best[1]})")
+            words.append(f"best {number(self.best[0])} (trial {self.best[1]})")
         if self._failed:
             words.append(f"{self._failed} failed")
         return ", ".join(words)

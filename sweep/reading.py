@@ -203,7 +203,7 @@ class Fields:
         self.node_self = node
         self.reading = reading
         self._planned = planned
-        self._known: list[str] = []
+        self._known: dict[str, None] = {}  # in the order of the rules
         self._items: Mapping[str, Node] = {}
         if isinstance(node.value, dict):
             self._items = node.value
@@ -212,7 +212,7 @@ class Fields:
 
     def node(self, key: str, *, required: bool = False) -> Node | None:
         """Return the node under a key, None if the key is absent."""
-        self._known.append(key)
+        self._known[key] = None
         found = self._items.get(key)
         if found is None and required:
             path = self.node_self.path or "the study"
@@ -265,7 +265,7 @@ class Fields:
 
     def allow(self, key: str) -> None:
         """Make a key known without reading it."""
-        self._known.append(key)
+        self._known[key] = None
 
     def close(self) -> None:
         """Note every key that no rule asked for."""

@@ -2,6 +2,7 @@
 
 import logging
 import queue
+import shlex
 import threading
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -73,7 +74,9 @@ class Tracker:
             self._news.put(f"the tracking store takes too long; {self._advice()}")
 
     def _advice(self) -> str:
-        return f"no result is lost: run `sweep sync {self._job.name}` when the store is back"
+        runs_dir = shlex.quote(str(self._job.folder.parent))
+        command = f"python -m sweep sync {self._job.name} --runs-dir {runs_dir}"
+        return f"no result is lost; when the store is back, run: {command}"
 
     def _loop(self) -> None:
         while True:

@@ -87,7 +87,8 @@ def _show_end(options: argparse.Namespace, job: SweepJob, summary: SweepSummary)
 def _show_where(options: argparse.Namespace, summary: SweepSummary) -> None:
     counts = ", ".join(f"{count} {state}" for state, count in summary.trials.items() if count)
     talk(f"{summary.study}: {counts} in {summary.wall_s:.1f} s, {summary.events:,} events")
-    where = "" if options.runs_dir == Path(RUNS_DIR) else f" --runs-dir {options.runs_dir}"
+    runs_dir = shlex.quote(str(options.runs_dir))
+    where = "" if options.runs_dir == Path(RUNS_DIR) else f" --runs-dir {runs_dir}"
     again = f"python -m sweep launch {shlex.quote(str(options.file))}{where}"
     kept = [text for text in options.overrides if not text.startswith("search.trials=")]
     kept_words = "".join(f" --set {shlex.quote(text)}" for text in kept)

@@ -21,13 +21,14 @@ def status(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(document, allow_nan=False))
         return EXIT_DONE
-    top = ranking(open_index(folder), plan["direction"])[: max(0, options.top)]
-    ranked_table(
-        list(records(folder, top)),
-        metric=plan["metric"],
-        direction=plan["direction"],
-        stream=sys.stdout,
-    )
+    top = ranking(open_index(folder), plan["direction"])[: options.top]
+    if options.top:
+        ranked_table(
+            list(records(folder, top)),
+            metric=plan["metric"],
+            direction=plan["direction"],
+            stream=sys.stdout,
+        )
     counts = ", ".join(f"{count} {state}" for state, count in document["trials"].items())
     sys.stdout.write(f"trials    {counts}\n")
     for failure in document["failures"][:FAILURES_SHOWN]:

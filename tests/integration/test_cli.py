@@ -39,6 +39,8 @@ def test_help_lists_every_verb_and_exit_code(tmp_path: Path) -> None:
         assert f"\n    {verb} " in done.stdout
     for code, words in EXIT_CODES.items():
         assert f"{code:>3}  {words}" in done.stdout
+    done = sweep("data", "--help", folder=tmp_path)
+    assert "example:\n  python -m sweep data generate" in done.stdout
 
 
 @pytest.mark.parametrize("words", [*((verb,) for verb in VERBS), *(("data", a) for a in ACTIONS)])
@@ -63,6 +65,7 @@ def test_help_of_every_verb_has_an_example_and_the_options(
         (("plan", "bad.yaml"), "bad.yaml:2:1: sead: Unknown key 'sead'"),
         (("launch", "bad.yaml", "--set", "seed"), "--set seed:1:1: An override has the form"),
         (("status",), "say which study; there are: none"),
+        (("status", "--top", "-3"), "expected a number from 0, found '-3'"),
         (("status", "nope"), "no study 'nope'"),
         (("replay", "1", "../x"), "no study '../x'"),
         (("verify", "one"), "invalid int value: 'one'"),
@@ -181,6 +184,21 @@ def test_status_says_the_same_as_launch(launched: Path) -> None:
     assert (found["driver"], found["failures"]) == (None, [])
     for key in ("study", "folder", "trials", "events", "best"):
         assert found[key] == told[key]
+
+
+def test_status_without_trials_does_not_say_that_there_are_none(launched: Path) -> None:
+    done = sweep("status", "--top", "0", folder=launched)
+    assert done.returncode == 0
+    assert done.stdout.startswith("trials    6 complete"), done.stdout
+
+
+def test_commands_that_are_shown_can_be_pasted(launched: Path) -> None:
+    trials = ("--set", "search.trials=1")
+    done = sweep("launch", "small.yaml", "--runs-dir", "my runs", *trials, folder=launched)
+    assert done.returncode == 0, done.stderr
+    shown = [line for line in done.stderr.splitlines() if "--runs-dir" in line]
+    assert len(shown) == 2, done.stderr
+    assert all("--runs-dir 'my runs'" in line for line in shown), shown
 
 
 def test_launching_again_does_no_trial_twice(launched: Path) -> None:

@@ -222,6 +222,13 @@ def test_the_ui_serves_the_study_on_loopback(embedded: tuple[Path, Any, Recorder
         server.wait()
 
 
+def test_the_ui_of_a_study_without_runs_is_refused(tmp_path: Path) -> None:
+    (tmp_path / PLACE_NAME).write_text('{"uri": "embedded"}')
+    with pytest.raises(InputError, match="there are no runs yet"):
+        start_ui(tmp_path, free_port())
+    assert not (tmp_path / "mlflow.db").exists()
+
+
 def test_the_compare_address_names_its_runs() -> None:
     url = compare_url("http://127.0.0.1:5000/", "7", ["a", "b"])
     assert url.startswith("http://127.0.0.1:5000/#/compare-runs?runs=%5B%22a%22%2C%20%22b%22%5D")
@@ -281,6 +288,7 @@ def test_an_unreachable_server_costs_no_trial(tmp_path: Path) -> None:
     summary, recorder = run(job)
     assert summary.trials["complete"] == 6
     assert any("trials go on without it" in message for message in recorder.messages)
-    assert any("sweep sync" in message for message in recorder.messages)
+    command = f"python -m sweep sync toy --runs-dir {tmp_path.parent}"
+    assert any(command in message for message in recorder.messages), recorder.messages
     with pytest.raises(TrackingError, match="cannot be used"):
         sync(tmp_path)

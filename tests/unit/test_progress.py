@@ -110,7 +110,7 @@ def test_observer_counts_and_keeps_the_best(
         observer.on_start(make_job(direction, 5), {"complete": 1, "failed": 0})
         observer.on_ready(1)
         observer.on_trial_started(TrialSpec(number=1, attempt=1, params={}))
-        for trial, value in ((1, 5.0), (2, 9.0), (3, -4.0)):
+        for trial, value in ((1, 5.0), (2, 9.0), (3, -1076050.0)):
             observer.on_trial_finished(record(trial, value))
         failed = {"trial": 4, "state": "failed", "reason": "overflow", "result": None}
         observer.on_trial_finished(failed)
@@ -123,7 +123,8 @@ def test_observer_counts_and_keeps_the_best(
     assert shown.out == ""
     assert "going on with x: 1 of 5 trials are done" in shown.err
     assert "trial 4 failed: overflow" in shown.err
-    assert f"(trial {best}), 1 failed" in shown.err
+    words = {2: "9", 3: "-1,076,050"}[best]
+    assert f"best {words} (trial {best}), 1 failed" in shown.err
     assert "5/5 " in shown.err
     assert "127.0.0.1" not in shown.err
     assert "MLflow: http://host:5000/#/x" in shown.err

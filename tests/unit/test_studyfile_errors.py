@@ -94,7 +94,7 @@ CASES: dict[str, tuple[str, str, str, str, str]] = {
         "§skew_tick_per_lot",
         "strategy.params.skew_tick_per_lot",
         "Unknown key",
-        "Did you mean 'skew_ticks_per_lot'?",
+        "Allowed: half_spread_ticks, skew_ticks_per_lot, requote_threshold_ticks, ",
     ),
     "missing section": ("search: {sampler: tpe, trials: 40}\n", "", "", "'search' is missing", ""),
     "missing key": (
