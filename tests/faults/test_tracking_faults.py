@@ -12,8 +12,8 @@ import pytest
 
 from sweep.controller import run_sweep
 from sweep.tracking import sync
-from tests.toys.store import Server, assert_one_finished_run_for_each
 from tests.toys.driver import ROOT
+from tests.toys.store import Server, assert_one_finished_run_for_each
 from tests.toys.study import Recorder, toy_job
 
 TRIALS = 24
