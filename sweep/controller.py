@@ -42,7 +42,6 @@ from sweep.results import FORMAT_VERSION, LOG_NAME, ResultLog, read_finals
 from sweep.space import space_to_json
 from sweep.tracking_lane import Tracker
 
-WINDOW_MIN: Final = 8
 POLL_S: Final = 0.2  # how late a signal or a message of the tracking lane may be noticed
 FLUSH_TIMEOUT_S: Final = 30.0
 
@@ -84,8 +83,8 @@ def run_sweep(job: SweepJob, observer: Observer) -> SweepSummary:
 
         check_sampler(job.sampler, job.sampler_options, job.space)
         log = stack.enter_context(ResultLog(job.folder / LOG_NAME))
-        window = _open_study(log, job)
-        driver = _Driver(job, observer, log, executor, stop, window)
+        _open_study(log, job)
+        driver = _Driver(job, observer, log, executor, stop)
         try:
             driver.run()
         except KeyboardInterrupt:
@@ -146,12 +145,13 @@ def _identity(job: SweepJob) -> dict[str, Any]:
         "sampler_options": job.sampler_options,
         "direction": job.direction,
         "metric": job.metric,
+        "window": job.window,
         "fingerprint": job.fingerprint,
     }
 
 
-def _open_study(log: ResultLog, job: SweepJob) -> int:
-    """Write the identity of a new study, or check that of an old one; return its window."""
+def _open_study(log: ResultLog, job: SweepJob) -> None:
+    """Write the identity of a new study, or check that of an old one."""
     identity = _identity(job)
     study = log.index.study
     if study is not None and study["identity"] != identity and not log.index.finals:
@@ -163,9 +163,6 @@ def _open_study(log: ResultLog, job: SweepJob) -> int:
             "kind": "study",
             "format": FORMAT_VERSION,
             "study_id": uuid.uuid4().hex,
-            # Fixed for the life of a study: proposals depend on it, so it must not follow the
-            # number of workers of a later launch.
-            "window": job.window or max(WINDOW_MIN, 2 * job.workers),
             "identity": identity,
         }
         log.append(study)
@@ -177,13 +174,8 @@ def _open_study(log: ResultLog, job: SweepJob) -> int:
                 f"{', '.join(changed)}); give it another name, or restore the study file"
             )
             raise StudyLockedError(message)
-        if job.window and job.window != study["window"]:
-            message = f"{job.folder}: the study was started with window {study['window']}, "
-            raise StudyLockedError(f"{message}not {job.window}; give it another name")
     log.append({"kind": "driver", "fence": log.index.drivers + 1, "unix_ns": time.time_ns()})
     log.commit()
-    window: int = study["window"]
-    return window
 
 
 class _Driver:
@@ -194,7 +186,6 @@ class _Driver:
         log: ResultLog,
         executor: Executor,
         stop: StopFlag,
-        window: int,
     ) -> None:
         from sweep.storage import JOURNAL_NAME, Proposer, objective_error
 
@@ -220,7 +211,7 @@ class _Driver:
             sampler=job.sampler,
             sampler_options=job.sampler_options,
             direction=job.direction,
-            window=window,
+            window=job.window,
         )
 
     # --- the loop ---
@@ -228,6 +219,11 @@ class _Driver:
     def run(self) -> None:
         """Drive until every trial is final or the sweep is stopped and nothing runs."""
         self._observer.on_start(self._job, self._counts())
+        if self._job.workers > self._job.window:
+            self._observer.on_message(
+                f"{self._job.workers} workers, but at most {self._job.window} trials run at once: "
+                "a new study with a larger search.window would use them all"
+            )
         self._restore()
         self._advance()
         self._submit()

@@ -9,7 +9,7 @@ from typing import Any, Final, cast
 from sweep.decode_data import decode_data
 from sweep.decode_strategy import decode_strategy
 from sweep.document import Node, did_you_mean
-from sweep.job import Backend, Direction
+from sweep.job import WINDOW_DEFAULT, Backend, Direction
 from sweep.objective import METRICS
 from sweep.reading import (
     NOT_BUILT,
@@ -90,7 +90,7 @@ def decode_study(root: Node, *, text: str, folder: Path) -> Study:
         "strategy": to_template(strategy),
         "world": to_template(world),
         "objective": to_template(objective),
-        "search": {"sampler": search.sampler, "options": search.options},
+        "search": {"sampler": search.sampler, "options": search.options, "window": search.window},
         "space": {path: space_to_json(space) for path, space in reading.spaces.items()},
     }
     return Study(
@@ -288,6 +288,7 @@ def _search(fields: Fields, spaces: dict[str, Space]) -> SearchSection:
     else:
         sampler = fields.option("sampler", SAMPLERS, default="tpe")
     trials = fields.integer("trials", low=1, high=1_000_000)
+    window = fields.integer("window", low=1, high=10_000, default=WINDOW_DEFAULT)
     options: dict[str, Scalar] = {}
     for key, rule in _SAMPLER_OPTIONS.get(sampler, {}).items():
         if fields.has(key):
@@ -307,7 +308,7 @@ def _search(fields: Fields, spaces: dict[str, Space]) -> SearchSection:
         hint = "Give a leaf a search space, for example {int: [1, 8]}, or set trials: 1"
         problems.add(fields.node_self, f"{trials} trials, but nothing to search", hint)
     fields.close()
-    return SearchSection(sampler=sampler, options=options, trials=trials)
+    return SearchSection(sampler=sampler, options=options, trials=trials, window=window)
 
 
 def _run(fields: Fields) -> RunSection:

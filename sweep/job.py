@@ -3,9 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Final, Literal, Protocol, TypeAlias
 
 from sweep.space import Scalar, Space
+
+# Keeps eight workers busy, each with a second trial waiting.
+WINDOW_DEFAULT: Final = 16
 
 Direction: TypeAlias = Literal["maximize", "minimize"]
 Backend: TypeAlias = Literal["inline", "processes", "ray"]
@@ -51,8 +54,8 @@ class SweepJob:
         trial_timeout_s: Wall time after which an attempt is stopped; None for no limit.
         failures_max: Failed trials after which the sweep stops.
         constants: Parameters that are the same in every trial, by dotted key path.
-        window: Trials that may be proposed and not yet told; fixed when a study starts, because
-            proposals depend on it. 0 for at least 8 and twice the workers.
+        window: Trials that may be proposed and not yet told. Proposals depend on it, so it belongs
+            to the study and does not follow the number of workers; more workers than this idle.
         fingerprint: Hash over everything that shapes results; resuming needs it unchanged.
     """
 
@@ -77,7 +80,7 @@ class SweepJob:
     constants: dict[str, Scalar]
     study_text: str
     fingerprint: str
-    window: int = 0
+    window: int = WINDOW_DEFAULT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

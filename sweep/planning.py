@@ -108,6 +108,7 @@ def make_plan(
         constants=fixed,
         study_text=study.text,
         fingerprint=_combine(parts),
+        window=study.search.window,
     )
     return StudyPlan(job=job, parts=parts)
 

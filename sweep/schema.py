@@ -132,6 +132,7 @@ class SearchSection:
     sampler: str
     options: dict[str, Scalar]
     trials: int
+    window: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
