@@ -30,7 +30,6 @@ __all__ = [
     "scan_book",
     "synthetic_market",
     "validate_spec",
-    "venue_backlog",
 ]
 
 class RustsimError(Exception):
@@ -298,6 +297,3 @@ def queue_probability_ahead(queue: str, ahead_lots: float, behind_lots: float) -
 
 def validate_spec(spec: str) -> str:
     """Check a JSON spec and return it in canonical form with every default filled in; raise SpecError."""
-
-def venue_backlog(messages_ns: Sequence[int], capacity_per_us: float) -> list[tuple[float, int]]:
-    """Messages not worked off right after each message (times ascending), and the delay in ns that a request meets then."""

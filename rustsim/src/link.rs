@@ -5,11 +5,12 @@
 
 use crate::error::Result;
 use crate::latency::LatencyModel;
+use crate::latency::backlog::Backlog;
 use crate::latency::channel::FifoChannel;
 use crate::ledger::RequestKind;
 use crate::rng::{Purpose, Streams};
 use crate::spec::LinkSpec;
-use crate::types::Nanos;
+use crate::types::{FLAG_LAST, Nanos, Tick};
 
 /// Sessions that a strategy may use.
 pub const SESSIONS_MAX: u8 = 8;
@@ -78,6 +79,8 @@ pub(crate) struct Link {
     loss_probability: f64,
     loss_timeout_ns: Nanos,
     loss: Ordinal,
+    /// What the venue has not worked off; none if load delays nothing.
+    backlog: Option<Backlog>,
 }
 
 impl Link {
@@ -103,12 +106,23 @@ impl Link {
                 at_ns: Nanos::MIN,
                 next: 0,
             },
+            backlog: spec.backlog_capacity_per_us.map(Backlog::new).transpose()?,
         })
     }
 
     /// Returns whether every market row is seen at the moment it happens (on tapes without a local clock).
     pub(crate) fn feed_is_instant(&self) -> bool {
         self.feed.constant_ns == Some(0)
+    }
+
+    /// Takes in the messages of a market group: they are load for the venue.
+    #[inline]
+    pub(crate) fn on_group(&mut self, rows: &[Tick]) {
+        if let Some(backlog) = &mut self.backlog {
+            let messages = rows.iter().filter(|row| row.flags & FLAG_LAST != 0).count();
+            let messages = u32::try_from(messages).unwrap_or(u32::MAX);
+            backlog.on_messages(rows[0].exch_ns, messages.max(1));
+        }
     }
 
     /// Returns when the strategy gives up on the request that it sends now, if that request is lost.
@@ -123,7 +137,10 @@ impl Link {
 
     /// Returns when a request that is sent now reaches the exchange.
     pub(crate) fn arrival_ns(&mut self, kind: RequestKind, session: u8, send_ns: Nanos) -> Nanos {
-        let latency = self.requests[kind as usize].draw(&self.streams, send_ns);
+        let load = self.backlog.map_or(0, |backlog| backlog.delay_ns(send_ns));
+        let latency = self.requests[kind as usize]
+            .draw(&self.streams, send_ns)
+            .saturating_add(load);
         self.out[usize::from(session % SESSIONS_MAX)].deliver(send_ns, latency)
     }
 

@@ -199,6 +199,7 @@ impl SimulatedExchange {
         self.exch_ns = exch_ns;
         self.group_ns = exch_ns;
         self.events += rows.len() as u64;
+        self.link.on_group(rows);
         self.matching.apply_group(rows, start as u64)?;
         let mut is_scheduled = !self.is_instant;
         if !self.matching.output.is_empty() {

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::latency::backlog::Backlog;
 use crate::latency::{LatencyModel, LatencySpec};
 use crate::ledger::FeeSchedule;
 use crate::queue::{QueueDecay, QueueSpec};
@@ -62,6 +63,8 @@ pub struct LinkSpec {
     pub loss_probability: f64,
     /// When the strategy gives up on a lost request.
     pub loss_timeout_ns: Nanos,
+    /// Messages that the venue works off per microsecond; none = load delays nothing.
+    pub backlog_capacity_per_us: Option<f64>,
 }
 
 impl Default for LinkSpec {
@@ -75,6 +78,7 @@ impl Default for LinkSpec {
             gap_ns: 0,
             loss_probability: 0.0,
             loss_timeout_ns: 1_000_000_000,
+            backlog_capacity_per_us: None,
         }
     }
 }
@@ -185,6 +189,9 @@ impl SimSpec {
             ("feed", &link.feed),
         ] {
             LatencyModel::build(latency).map_err(|e| Error::Spec(format!("latency.{key}: {e}")))?;
+        }
+        if let Some(capacity) = link.backlog_capacity_per_us {
+            Backlog::new(capacity).map_err(|e| Error::Spec(format!("latency.{e}")))?;
         }
         require(link.gap_ns >= 0, || {
             format!("latency.gap_ns: expected >= 0, found {}", link.gap_ns)

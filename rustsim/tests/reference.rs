@@ -137,6 +137,7 @@ fn spec_of(rules: &Rules) -> SimSpec {
         "latency": {
             "place": place, "cancel": cancel, "amend": amend, "report": report, "feed": feed,
             "gap_ns": rules.gap_ns, "loss_probability": rules.loss_probability, "loss_timeout_ns": rules.loss_timeout_ns,
+            "backlog_capacity_per_us": rules.backlog_capacity_per_us,
         },
         "queue": queue,
         "rules": {"amend_below_filled": if rules.below_filled_cancels { "cancel" } else { "reject" }},
@@ -406,6 +407,7 @@ fn recorded_hour_rules(has_local: bool) -> Vec<Rules> {
         max_order_lots: None,
         gap_ns: 0,
         loss_probability: 0.0,
+        backlog_capacity_per_us: None,
         is_sampled: false,
         half_life_ns: None,
         ..base

@@ -211,10 +211,15 @@ def test_one_session_keeps_its_order(sessions: tuple[int, int, int], arrivals: l
 
 
 def test_bursts_of_the_market_delay_requests() -> None:
-    # 0.1 messages per microsecond are worked off; messages at 0, 1, 2 and 3 microseconds.
-    found = rustsim.venue_backlog([0, 1_000, 2_000, 3_000], 0.1)
-    assert [messages for messages, _ in found] == pytest.approx([1.0, 1.9, 2.8, 3.7], rel=1e-6)
-    assert [delay_ns for _, delay_ns in found] == [10_000, 19_000, 28_000, 37_000]
+    # 0.1 messages per microsecond are worked off; messages and requests at 0, 1, 2, 3 microseconds.
+    venue = exchange(latency={"backlog_capacity_per_us": 0.1})
+    for microsecond in range(4):
+        level(venue, microsecond * 1_000, BID, 100, 10 + microsecond)
+        venue.place_order(BUY, 90, 1)
+    events = venue.advance_to(SECOND)
+    waits_us = [e.exch_ns / 1_000 - sent for sent, e in enumerate(events)]
+    # Messages not worked off: 1, 1.9, 2.8, 3.7.
+    assert waits_us == pytest.approx([10, 19, 28, 37], rel=1e-6)
 
 
 # --- randomness ----------------------------------------------------------------------------------

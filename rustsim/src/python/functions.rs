@@ -3,7 +3,6 @@
 use pyo3::prelude::*;
 
 use crate::error::Error;
-use crate::latency::backlog::Backlog;
 use crate::latency::{LatencyModel, LatencySpec};
 use crate::queue::{QueueDecay, QueueSpec};
 use crate::rng;
@@ -48,20 +47,4 @@ pub(crate) fn queue_probability_ahead(
 #[pyfunction]
 pub(crate) fn validate_spec(spec: &str) -> PyResult<String> {
     Ok(SimSpec::from_json(spec)?.to_json()?)
-}
-
-/// Messages that a venue has not worked off right after each message, and the delay that a request meets then, in nanoseconds.
-#[pyfunction]
-pub(crate) fn venue_backlog(
-    messages_ns: Vec<i64>,
-    capacity_per_us: f64,
-) -> PyResult<Vec<(f64, i64)>> {
-    let mut backlog = Backlog::new(capacity_per_us)?;
-    Ok(messages_ns
-        .into_iter()
-        .map(|at_ns| {
-            backlog.on_messages(at_ns, 1);
-            (backlog.messages_at(at_ns), backlog.delay_ns(at_ns))
-        })
-        .collect())
 }

@@ -28,7 +28,6 @@ mod rustsim {
     #[pymodule_export]
     use super::functions::{
         latency_quantile_ns, philox4x32_10, philox4x64_10, queue_probability_ahead, validate_spec,
-        venue_backlog,
     };
     #[pymodule_export]
     use super::result::ReplayResult;

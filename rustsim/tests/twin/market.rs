@@ -85,6 +85,7 @@ pub fn rules(seed: u64) -> Rules {
         gap_ns: dice.pick(&[0, 0, 1, 25]),
         loss_probability: dice.pick(&[0.0, 0.0, 0.1]),
         loss_timeout_ns: dice.pick(&[0, 40, 500]),
+        backlog_capacity_per_us: dice.is_one_in(4).then_some(20.0),
         queue: dice.pick(&[
             Queue::Back,
             Queue::Front,

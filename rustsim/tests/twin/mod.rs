@@ -49,6 +49,7 @@ pub struct Rules {
     pub gap_ns: Nanos,
     pub loss_probability: f64,
     pub loss_timeout_ns: Nanos,
+    pub backlog_capacity_per_us: Option<f64>,
     pub queue: Queue,
     pub is_sampled: bool,
     /// Whether an amend below the filled quantity cancels the rest instead of being rejected.

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use rustsim::latency::LatencyModel;
 use rustsim::rng::{Purpose, Streams};
 use rustsim::types::{
-    EventKind, FLAG_INDICATIVE, Liquidity, Nanos, OrderEvent, OrderId, OrderRequest, Reason, Side,
-    Tick,
+    EventKind, FLAG_INDICATIVE, FLAG_LAST, Liquidity, Nanos, OrderEvent, OrderId, OrderRequest,
+    Reason, Side, Tick,
 };
 
 use super::account::Account;
@@ -42,6 +42,8 @@ struct Runner<'a> {
     /// Time seen and picture, in order of emission.
     feed: Vec<(Nanos, View, bool)>,
     timers: Vec<Nanos>,
+    /// Recorded messages so far, by exchange time.
+    messages: Vec<(Nanos, usize)>,
     /// Messages so far of a purpose at a time.
     ordinals: BTreeMap<(u64, Nanos), u64>,
     last_arrival: BTreeMap<u8, Nanos>,
@@ -70,6 +72,7 @@ pub fn run(rules: &Rules, rows: &[Tick], first_row: u64, actor: &mut dyn Actor) 
         replies: Vec::new(),
         feed: Vec::new(),
         timers: Vec::new(),
+        messages: Vec::new(),
         ordinals: BTreeMap::new(),
         last_arrival: BTreeMap::new(),
         last_reply: BTreeMap::new(),
@@ -142,6 +145,11 @@ impl Runner<'_> {
     fn group(&mut self, first_row: u64, rows: &[Tick]) {
         let now = rows[0].exch_ns;
         self.exchange.group(first_row, rows);
+        let messages = rows
+            .iter()
+            .filter(|tick| tick.flags & FLAG_LAST != 0)
+            .count();
+        self.messages.push((now, messages.max(1)));
         self.publish();
         let latency = self.latency(4, Purpose::Feed, now);
         let alone = if self.rules.has_local {
@@ -326,7 +334,7 @@ impl Runner<'_> {
             return;
         }
         let latency = self.latency(model, purpose, now);
-        let alone = now + latency;
+        let alone = now + latency + self.load(now);
         let arrival_ns = match self.last_arrival.get(&session) {
             Some(last) => alone.max(last + self.rules.gap_ns),
             None => alone,
@@ -337,6 +345,23 @@ impl Runner<'_> {
             session,
             request,
         });
+    }
+
+    /// What the venue has not worked off of the recorded messages, replayed from the first one.
+    fn load(&self, now: Nanos) -> Nanos {
+        let Some(capacity_per_us) = self.rules.backlog_capacity_per_us else {
+            return 0;
+        };
+        let capacity = capacity_per_us / 1_000.0;
+        let (mut left, mut at) = (0.0, Nanos::MIN);
+        let worked_off = |left: f64, at: Nanos, now: Nanos| {
+            (left - capacity * now.saturating_sub(at) as f64).max(0.0)
+        };
+        for &(exch_ns, messages) in &self.messages {
+            left = worked_off(left, at, exch_ns) + messages as f64;
+            at = exch_ns;
+        }
+        (worked_off(left, at, now) / capacity).round() as Nanos
     }
 
     fn lost_event(&self, at_ns: Nanos, request: Request) -> OrderEvent {
