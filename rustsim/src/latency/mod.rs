@@ -1,7 +1,7 @@
 //! How long messages take: one distribution per kind of message, given by mean, coefficient of variation and floor.
 //!
 //! `L = floor + X` with `E[X] = mean - floor` and `sd(X) = cv * (mean - floor)`; every family draws by inversion of one uniform, so that a
-//! change of parameters moves a draw smoothly. Formulas: simulation-physics 6.1. A new family is one file with a [`Family`] and one line in
+//! change of parameters moves a draw smoothly. Formulas: simulation-physics 6.1. A new family is one file with a `Family` and one line in
 //! the table below.
 //!
 //! Known limit: draws of different messages are independent; the order of a session is kept by [`channel::FifoChannel`], load by
