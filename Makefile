@@ -97,7 +97,7 @@ packaging-test: setup ## wheel and sdist, installed and used from another direct
 
 docs-check: setup ## links and commands named in the documents; Rust documentation without warnings
 	$(PY) -m pytest -q tests/test_docs.py
-	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --quiet --locked --no-deps --document-private-items --manifest-path $(MANIFEST)
+	RUSTDOCFLAGS='-D warnings -A rustdoc::private_intra_doc_links' $(CARGO) doc --quiet --locked --no-deps --document-private-items --manifest-path $(MANIFEST)
 
 # --- measurements --------------------------------------------------------------------------------
 
