@@ -82,23 +82,24 @@ class SyncReport:
     removed: int = 0
 
 
-def _prepare() -> None:
-    """Set what MLflow reads when it is imported, and keep it quiet."""
+def _import_mlflow() -> Any:
+    """Import MLflow with the settings that it reads while it is imported, and keep it quiet."""
     for key, value in _ENVIRONMENT.items():
         os.environ.setdefault(key, value)
     # Libraries below warn about each other, which is nothing that our user could act on.
     for package in ("mlflow", "sqlalchemy", "alembic", "urllib3", "pydantic"):
         warnings.filterwarnings("ignore", module=rf"{package}(\.|$)")
-    for name in ("alembic", "mlflow"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-
-
-def _client(uri: str) -> Any:
-    _prepare()
     # Heavy, and of use only here.
     import mlflow
 
-    return mlflow.MlflowClient(tracking_uri=uri)
+    # What fails is raised as well, and told by us in one line instead of a page.
+    for name in ("alembic", "mlflow"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    return mlflow
+
+
+def _client(uri: str) -> Any:
+    return _import_mlflow().MlflowClient(tracking_uri=uri)
 
 
 def brief(error: BaseException) -> str:
@@ -423,10 +424,12 @@ def _ensure_store(folder: Path) -> None:
     path = folder / STORE_NAME
     if path.exists():
         return
-    partial = folder / f".{STORE_NAME}.partial"
-    for suffix in ("", "-journal", "-wal", "-shm"):
-        partial.with_name(partial.name + suffix).unlink(missing_ok=True)
-    _prepare()
+    for stale in folder.glob(f".{STORE_NAME}.*"):
+        stale.unlink(missing_ok=True)  # we hold the lease, so nobody is making it
+    # A name of its own: MLflow keeps connections by name, and a second attempt must not get the
+    # one to the file that the first attempt left.
+    partial = folder / f".{STORE_NAME}.{time.monotonic_ns()}"
+    _import_mlflow()
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
     artifacts = (folder / "artifacts").resolve().as_uri()

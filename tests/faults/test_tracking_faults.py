@@ -7,8 +7,10 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import sqlalchemy
 
 from sweep.controller import run_sweep
 from sweep.tracking import sync
@@ -91,6 +93,30 @@ def test_a_driver_killed_while_the_store_is_made_leaves_none_behind(tmp_path: Pa
     assert summary.tracking.parent_run_id is not None
     assert_one_finished_run_for_each(summary.tracking.uri, 4)
     assert not list(folder.glob(".mlflow.db*")), "what was half made is gone"
+
+
+def test_a_store_that_could_not_be_made_is_made_at_the_end(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    failures: list[str] = []
+
+    def fail_once(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
+        if "CREATE TABLE secrets" in statement and not failures:
+            failures.append(statement)
+            raise OSError("No space left on device")
+
+    folder = tmp_path / "study"
+    recorder = Recorder()
+    sqlalchemy.event.listen(sqlalchemy.Engine, "after_cursor_execute", fail_once)
+    try:
+        job = toy_job(folder, trials=4, tracking_uri="embedded", payload={"sleep_s": 2.0})
+        summary = run_sweep(job, recorder)
+    finally:
+        sqlalchemy.event.remove(sqlalchemy.Engine, "after_cursor_execute", fail_once)
+    assert len(failures) == 1
+    assert "No space left on device" in " ".join(recorder.messages)
+    assert_one_finished_run_for_each(summary.tracking.uri, 4)
+    assert capfd.readouterr().err == "", "the store's own log is not for our user"
 
 
 @pytest.mark.slow
