@@ -304,7 +304,8 @@ def _search(fields: Fields, spaces: dict[str, Space]) -> SearchSection:
             problems.add(place, "The sampler cmaes needs the package cmaes", hint)
     if sampler == "qmc" and importlib.util.find_spec("scipy") is None:
         problems.add(place, "The sampler qmc needs the package scipy", "Use random")
-    if not spaces and trials > 1:
+    # What could not be read may have held the spaces.
+    if not spaces and trials > 1 and not problems.found:
         hint = "Give a leaf a search space, for example {int: [1, 8]}, or set trials: 1"
         problems.add(fields.node_self, f"{trials} trials, but nothing to search", hint)
     fields.close()

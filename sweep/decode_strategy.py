@@ -52,6 +52,11 @@ def load_class(reference: str) -> type[Any]:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         raise LookupError(f"there is no module {error.name!r}") from error
+    except (Exception, SystemExit) as error:
+        # Somebody's own code, at work on its first line: whatever it raises is theirs to mend.
+        line = " ".join(str(error).split())
+        message = f"importing {module_name} raises {type(error).__name__}: {line}"
+        raise LookupError(message) from error
     found = getattr(module, class_name, None)
     words = [name for name, item in vars(module).items() if isinstance(item, type)]
     if class_name not in words:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+import strategies
 from sweep.errors import EXIT_BAD_INPUT
 from sweep.studyfile import BYTES_MAX, StudyError, load_study
 
@@ -450,6 +451,26 @@ def check(path: Path, text: str) -> StudyError:
         load_study(path)
     assert time.process_time() - started_s < 1.0
     return caught.value
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("def f(:", "SyntaxError: invalid syntax"),
+        ("raise RuntimeError('no licence')", "RuntimeError: no licence"),
+        ("raise SystemExit(0)", "SystemExit: 0"),
+    ],
+)
+def test_strategy_that_cannot_be_imported_is_the_only_problem(
+    source: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "broken.py").write_text(source)
+    monkeypatch.setattr(strategies, "__path__", [*strategies.__path__, str(tmp_path)])
+    text = BASE.replace("strategies.maker:MakerStrategy", "strategies.broken:Mine")
+    error = check(tmp_path / "study.yaml", text)
+    assert len(error.problems) == 1, str(error)
+    assert error.key_path == "strategy.class"
+    assert f"importing strategies.broken raises {words}" in error.message
 
 
 @pytest.mark.parametrize("name", CASES)
