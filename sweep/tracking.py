@@ -280,15 +280,19 @@ class StudyRuns:
         """End the parent run."""
         self._client.set_terminated(self.place.parent_run_id, status=status)
 
-    def note_best(self, record: Mapping[str, Any]) -> None:
-        """Log a new best objective on the parent run, by trial number."""
+    def note_best(self, record: Mapping[str, Any], finished: int) -> None:
+        """Log a new best objective on the parent run, by the number of finished trials.
+
+        The store takes the value of the highest step for the last one, and trials do not finish in
+        the order of their numbers.
+        """
         finished_ms = record["finished_unix_ns"] // 1_000_000
         self._client.log_metric(
             self.place.parent_run_id,
             "best_objective",
             float(record["result"]["objective"]),
             timestamp=finished_ms,
-            step=record["trial"],
+            step=finished,
         )
 
     def sync(self, records: Iterable[Mapping[str, Any]]) -> SyncReport:

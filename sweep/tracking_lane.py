@@ -36,6 +36,7 @@ class Tracker:
         self._study_runs: StudyRuns | None = None
         self._missed = 0  # runs that could not be written and wait for sync
         self._best: float | None = None
+        self._finished = 0  # records seen, in the order of the log
 
     def start(self) -> None:
         """Open the store in the background."""
@@ -129,13 +130,14 @@ class Tracker:
         self._note_best(self._study_runs, record)
 
     def _note_best(self, study_runs: StudyRuns, record: Mapping[str, Any]) -> None:
+        self._finished += 1
         if record["state"] != "complete":
             return
         sign = 1.0 if self._job.direction == "maximize" else -1.0
         value = sign * float(record["result"]["objective"])
         if self._best is None or value > self._best:
             self._best = value
-            study_runs.note_best(record)
+            study_runs.note_best(record, self._finished)
 
     def _finish(self, status: str) -> None:
         if self._study_runs is None:
