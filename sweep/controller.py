@@ -44,6 +44,7 @@ from sweep.tracking_lane import Tracker
 
 POLL_S: Final = 0.2  # how late a signal or a message of the tracking lane may be noticed
 FLUSH_TIMEOUT_S: Final = 30.0
+BACKLOG_TOLD: Final = 50  # runs still to be written at the end, from which on the user is told
 
 _log = logging.getLogger(__name__)
 
@@ -334,10 +335,11 @@ class _Driver:
         self._observer.on_trial_finished(record)
         if self._tracker is not None:
             place = self._tracker.place
+            offset = self._log.index.finals[record["trial"]].offset
             if place is not None and self._executor.release(place, record):
-                self._tracker.note(record)
+                self._tracker.note(offset)
             else:
-                self._tracker.project(record)
+                self._tracker.project(offset)
 
     # --- proposals ---
 
@@ -438,6 +440,10 @@ class _Driver:
         with self._stop.interruptible():
             self._executor.flush(FLUSH_TIMEOUT_S)
         self._handle(self._executor.next_events(0.0))
+        # One party at a time writes runs: what workers have not written by now is the lane's.
+        self._executor.stop()
+        if self._tracker.backlog > BACKLOG_TOLD:
+            self._observer.on_message(f"{self._tracker.backlog} runs are still being written")
         status = "KILLED" if self.stopped == "interrupted" else "FINISHED"
         with self._stop.interruptible():
             self._tracker.finish("FAILED" if self.stopped == "failures" else status)

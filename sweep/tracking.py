@@ -22,7 +22,7 @@ import sys
 import time
 import urllib.parse
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Self
@@ -42,7 +42,7 @@ SERIES_POINTS_MAX: Final = 800
 PARAMS_PER_CALL: Final = 100
 TEXT_LENGTH_MAX: Final = 5_000
 PAGE_SIZE: Final = 1_000
-COMPARED_RUNS_MAX: Final = 30
+COMPARED_RUNS_MAX: Final = 20
 # After a failed call the store is left alone for this long; records wait for `sync`.
 QUIET_S: Final = 10.0
 
@@ -50,6 +50,7 @@ _ENVIRONMENT: Final = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING": "false",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
     "GIT_PYTHON_REFRESH": "quiet",
     # The defaults let one call to a dead server block for four minutes.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
@@ -147,6 +148,10 @@ class RunWriter:
             self._quiet_until_s = time.monotonic() + QUIET_S
             raise
         return run_id
+
+    def wake(self) -> None:
+        """Try the store again even if it failed a moment ago."""
+        self._quiet_until_s = 0.0
 
     def complete(self, run_id: str, record: Mapping[str, Any]) -> None:
         """Give a run everything its record holds, and end it."""
@@ -295,11 +300,17 @@ class StudyRuns:
             step=finished,
         )
 
-    def sync(self, records: Iterable[Mapping[str, Any]]) -> SyncReport:
-        """Make the store agree with the final records."""
+    def sync(
+        self,
+        records: Iterable[Mapping[str, Any]],
+        on_each: Callable[[], None] = lambda: None,
+    ) -> SyncReport:
+        """Make the store agree with the final records; call `on_each` with each of them."""
         report = SyncReport()
+        self.writer.wake()
         found = self._find_runs()
         for record in records:
+            on_each()
             runs = found.get(str(record["trial"]), [])
             if not runs:
                 self.writer.write(record)
@@ -477,7 +488,10 @@ def runs_url(base: str, place: Place) -> str:
 def compare_url(base: str, experiment_id: str, run_ids: Sequence[str]) -> str:
     """Return the address of the page that compares some runs."""
     query = urllib.parse.urlencode(
-        {"runs": json.dumps(list(run_ids)), "experiments": json.dumps([experiment_id])},
+        {
+            "runs": json.dumps(list(run_ids), separators=(",", ":")),
+            "experiments": json.dumps([experiment_id]),
+        },
         quote_via=urllib.parse.quote,
     )
     return f"{base.rstrip('/')}/#/compare-runs?{query}"

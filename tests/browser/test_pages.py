@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from sweep.controller import run_sweep
-from sweep.tracking import start_ui
+from sweep.tracking import COMPARED_RUNS_MAX, start_ui
 from tests.toys.store import free_port, wait_until_up
 from tests.toys.study import Recorder, toy_job
 
@@ -106,7 +106,7 @@ def test_the_printed_address_shows_all_trials_the_best_one_first(pages: Pages) -
 def test_the_compare_address_draws_the_best_trials(pages: Pages) -> None:
     (message,) = [text for text in pages.messages if "#/compare-runs?" in text]
     document = pages.open(message.split(": ", 1)[1], "compare")
-    assert f"Comparing {TRIALS - 1} Runs from 1 Experiment" in document
+    assert f"Comparing {COMPARED_RUNS_MAX} Runs from 1 Experiment" in document
     assert names_in(document)[0] == f"trial-{pages.summary.best['trial']:04d}"
 
 

@@ -1,7 +1,9 @@
 """Runs in a real MLflow store, embedded and over HTTP: exactly one finished run per trial."""
 
 import json
+import signal
 import urllib.request
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -231,7 +233,7 @@ def test_the_ui_of_a_study_without_runs_is_refused(tmp_path: Path) -> None:
 
 def test_the_compare_address_names_its_runs() -> None:
     url = compare_url("http://127.0.0.1:5000/", "7", ["a", "b"])
-    assert url.startswith("http://127.0.0.1:5000/#/compare-runs?runs=%5B%22a%22%2C%20%22b%22%5D")
+    assert url.startswith("http://127.0.0.1:5000/#/compare-runs?runs=%5B%22a%22%2C%22b%22%5D")
     assert url.endswith("experiments=%5B%227%22%5D")
 
 
@@ -292,3 +294,48 @@ def test_an_unreachable_server_costs_no_trial(tmp_path: Path) -> None:
     assert any(command in message for message in recorder.messages), recorder.messages
     with pytest.raises(TrackingError, match="cannot be used"):
         sync(tmp_path)
+
+
+def test_a_server_that_appears_late_gets_every_run(tmp_path: Path, server: Server) -> None:
+    # The store cannot be opened at first; trials do not wait, and the end of the sweep repairs it.
+    job = toy_job(tmp_path, name="late", experiment="late", trials=8, tracking_uri=server.uri)
+    server.signal(signal.SIGSTOP)
+    recorder = Recorder()
+    recorder.on_each_finish = lambda count: server.signal(signal.SIGCONT) if count == 8 else None
+    summary = run_sweep(job, recorder)
+    assert summary.trials["complete"] == 8
+    runs = trial_runs(server.uri, "late")
+    assert sorted(int(run.data.tags["sweep.trial"]) for run in runs) == list(range(8))
+    assert {run.info.status for run in runs} == {"FINISHED"}
+
+
+@pytest.mark.slow
+def test_with_a_server_ray_actors_log(
+    tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written_by_driver: list[int] = []
+    write = RunWriter.write
+
+    def spy(self: RunWriter, record: dict[str, Any]) -> str:
+        written_by_driver.append(record["trial"])
+        return write(self, record)
+
+    monkeypatch.setattr(RunWriter, "write", spy)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        summary, _ = run(
+            toy_job(
+                tmp_path,
+                name="by-actors",
+                experiment="by-actors",
+                trials=16,
+                tracking_uri=server.uri,
+                backend="ray",
+                payload={"sleep_s": 0.5},
+            )
+        )
+    assert summary.trials["complete"] == 16
+    runs = trial_runs(server.uri, "by-actors")
+    assert sorted(int(run.data.tags["sweep.trial"]) for run in runs) == list(range(16))
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    assert len(written_by_driver) < 12, "the actors did not log their trials"
