@@ -3,6 +3,7 @@
 import hashlib
 import importlib.util
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -46,7 +47,11 @@ NAME_PATTERN: Final = r"(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
 NAME_ALLOWED: Final = "a name of up to 100 letters, digits, '-', '_' and single '.'"
 TAIFEX_TAX_RATE: Final = 0.00002  # futures transaction tax, each side, of the contract value
 TAIFEX_VISIBLE_LEVELS: Final = 5
-US_MAX: Final = 1e9  # latencies up to 1,000 seconds
+US_MAX: Final = 1e9  # gaps and time-outs up to 1,000 seconds
+LATENCY_US_MAX: Final = 6e7  # the compiled core takes means up to a minute
+CV_MIN: Final = 0.01
+CV_MAX: Final = 10.0
+SPREAD_MODELS: Final = tuple(model for model in LATENCY_MODELS if model != "constant")
 AMOUNT_MAX: Final = 1e9
 WORKERS_MAX: Final = 1024
 
@@ -154,8 +159,13 @@ def _world(fields: Fields) -> WorldSection:
     gap = latency.leaf("gap_us", duration, 0.0)
     loss = latency.leaf("loss_probability", probability, 0.0)
     loss_timeout = latency.leaf("loss_timeout_us", duration, 1e6)
+    latency.allow("backlog_capacity_per_us")
+    backlog = None
+    if latency.has("backlog_capacity_per_us"):
+        capacity = Rule(kind="float", low=1e-9, high=1e3, unit="messages per microsecond")
+        backlog = latency.leaf("backlog_capacity_per_us", capacity)
     latency.close()
-    queue, power, mode = _queue(fields)
+    queue = _queue(fields)
     impact = fields.section("impact", planned=("own",))
     half_life = Rule(kind="float", low=0.0, high=1e9, unit="milliseconds")
     impact.allow("half_life_ms")
@@ -166,9 +176,12 @@ def _world(fields: Fields) -> WorldSection:
         gap_us=gap,
         loss_probability=loss,
         loss_timeout_us=loss_timeout,
-        queue=queue,
-        queue_power=power,
-        queue_mode=mode,
+        backlog_capacity_per_us=backlog,
+        queue=queue.model,
+        queue_power=queue.power,
+        queue_alpha=queue.alpha,
+        queue_beta=queue.beta,
+        queue_mode=queue.mode,
         replications=fields.integer("replications", low=1, high=10_000, default=1),
         impact_half_life_ms=refill,
         amend_below_filled=fields.option(
@@ -180,62 +193,76 @@ def _world(fields: Fields) -> WorldSection:
 
 
 def _leg(fields: Fields) -> LatencyLeg:
-    duration = Rule(kind="float", low=0.0, high=US_MAX, unit="microseconds")
+    duration = Rule(kind="float", low=0.0, high=LATENCY_US_MAX, unit="microseconds")
     model = fields.leaf("model", Rule(kind="text", options=LATENCY_MODELS), "constant")
     words = leaf_words(model)
     problems = fields.reading.problems
     before = len(problems.found)
     # A leg that says nothing has no latency; one that names a model says how much.
     mean = fields.leaf("mean_us", duration, None if fields.has("model") else 0.0)
-    is_gamma = "gamma" in words
+    is_spread = bool({*words} & {*SPREAD_MODELS})
     cv = fields.leaf(
         "cv",
-        Rule(kind="float", low=0.0, high=20.0, is_open=True, unit="standard deviation / mean"),
-        None if is_gamma else 1.0,
+        Rule(kind="float", low=CV_MIN, high=CV_MAX, unit="standard deviation / mean"),
+        None if is_spread else 1.0,
     )
     floor = fields.leaf("floor_us", duration, 0.0)
     for key in ("cv", "floor_us"):
         node = fields.node(key)
-        if node is not None and not is_gamma and set(words) <= set(LATENCY_MODELS):
+        if node is not None and not is_spread and set(words) <= set(LATENCY_MODELS):
             message = f"The model {' or '.join(words)} has no {key!r}"
             problems.add(node, message, "Remove it, or use model: gamma", at_key=True)
     node = fields.node("mean_us")
     is_sound = node is not None and len(problems.found) == before
-    if is_gamma and is_sound and node and leaf_ends(mean)[0] <= leaf_ends(floor)[1]:
+    if is_spread and is_sound and node and leaf_ends(mean)[0] <= leaf_ends(floor)[1]:
         message = f"The mean ({leaf_ends(mean)[0]:g}) must stay above floor_us"
         problems.add(node, f"{message} ({leaf_ends(floor)[1]:g})", "The floor is part of the mean")
     fields.close()
     return LatencyLeg(model=model, mean_us=mean, cv=cv, floor_us=floor)
 
 
-def _queue(fields: Fields) -> tuple[Leaf, Leaf, str]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Queue:
+    model: Leaf = "uniform"
+    power: Leaf = 2.0
+    alpha: Leaf = 0.0
+    beta: Leaf = 1.0
+    mode: str = "expected"
+
+
+def _queue(fields: Fields) -> _Queue:
     node = fields.node("queue")
     if node is None:
-        return "uniform", 2.0, "expected"
+        return _Queue()
     reading = fields.reading
-    rule = Rule(kind="text", options=QUEUE_MODELS)
     if not isinstance(node.value, dict) or "choice" in node.value or "scenario" in node.value:
-        return reading.leaf(node, rule), 2.0, "expected"
+        model_leaf = reading.leaf(node, Rule(kind="text", options=QUEUE_MODELS))
+        return _Queue(model=model_leaf)
     if len(node.value) != 1:
         hint = "For example back, {power: {n: 2}} or {uniform: {mode: sampled}}"
         message = f"Expected one queue model, found {node.describe()}"
         reading.problems.add(node, message, hint)
-        return "uniform", 2.0, "expected"
+        return _Queue()
     model, options_node = next(iter(node.value.items()))
     if model not in QUEUE_MODELS:
-        planned = model in ("log", "odds", "odds_size", "l3")
+        planned = model in ("odds_size", "l3")
         message = f"The queue model {model!r} is {NOT_BUILT}" if planned else ""
         message = message or f"Unknown queue model {model!r}"
         hint = did_you_mean(model, QUEUE_MODELS)
         reading.problems.add(options_node, message, hint, at_key=True)
-        return "uniform", 2.0, "expected"
+        return _Queue()
     options = Fields(options_node, reading)
-    power: Leaf = 2.0
-    if model == "power":
-        power = options.leaf("n", Rule(kind="float", low=0.0, high=20.0, is_open=True))
+    found: dict[str, Leaf] = {}
+    if model in ("power", "power2", "power3"):
+        low = 1.0 if model == "power3" else 0.0
+        rule = Rule(kind="float", low=low, high=64.0, is_open=model != "power3")
+        found["power"] = options.leaf("n", rule)
+    elif model == "odds":
+        found["alpha"] = options.leaf("alpha", Rule(kind="float", low=-50.0, high=50.0))
+        found["beta"] = options.leaf("beta", Rule(kind="float", low=0.0, high=50.0))
     mode = options.option("mode", QUEUE_MODES, default="expected")
     options.close()
-    return model, power, mode
+    return _Queue(model=model, mode=mode, **found)
 
 
 def _objective(fields: Fields) -> ObjectiveSection:

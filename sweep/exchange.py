@@ -41,6 +41,7 @@ def exchange_spec(
     latency["gap_ns"] = _ns(world["gap_us"])
     latency["loss_probability"] = world["loss_probability"]
     latency["loss_timeout_ns"] = _ns(world["loss_timeout_us"])
+    latency["backlog_capacity_per_us"] = world["backlog_capacity_per_us"]
     spec = {
         "instrument": product,
         "fees": {
@@ -74,6 +75,8 @@ def _leg(leg: Mapping[str, Any]) -> dict[str, Any]:
 
 def _queue(world: Mapping[str, Any]) -> dict[str, Any]:
     spec = {"model": world["queue"], "mode": world["queue_mode"]}
-    if world["queue"] == "power":
+    if world["queue"].startswith("power"):
         spec["n"] = world["queue_power"]
+    elif world["queue"] == "odds":
+        spec |= {"alpha": world["queue_alpha"], "beta": world["queue_beta"]}
     return spec

@@ -13,8 +13,18 @@ from sweep.source import SourceConfig
 from sweep.space import Scalar, Space
 
 LATENCY_LEGS: Final = ("place", "cancel", "amend", "report", "feed")
-LATENCY_MODELS: Final = ("constant", "gamma")
-QUEUE_MODELS: Final = ("back", "front", "uniform", "power")
+LATENCY_MODELS: Final = ("constant", "gamma", "lognormal", "pareto")
+QUEUE_MODELS: Final = (
+    "back",
+    "front",
+    "uniform",
+    "power",
+    "power2",
+    "power3",
+    "log",
+    "log2",
+    "odds",
+)
 QUEUE_MODES: Final = ("expected", "sampled")
 WAKES: Final = ("best", "touch", "every", "own")
 SAMPLERS: Final = ("tpe", "random", "nsga2", "cmaes", "qmc")
@@ -88,8 +98,12 @@ class WorldSection:
         gap_us: Least time between two messages of one order session at the exchange.
         loss_probability: Share of requests that never reach the exchange.
         loss_timeout_us: When a lost request is reported as rejected.
+        backlog_capacity_per_us: Messages that the venue works off per microsecond; None: load
+            delays nothing.
         queue: Queue model: who cancels, those ahead of us or behind.
-        queue_power: Exponent of the `power` model.
+        queue_power: Exponent of the power models.
+        queue_alpha: Intercept of the `odds` model.
+        queue_beta: Slope of the `odds` model.
         queue_mode: `expected` moves the queue by the mean, `sampled` draws.
         replications: Independent random worlds per slice.
         impact_half_life_ms: Refill of liquidity we took; None means never.
@@ -100,8 +114,11 @@ class WorldSection:
     gap_us: Leaf
     loss_probability: Leaf
     loss_timeout_us: Leaf
+    backlog_capacity_per_us: Leaf | None
     queue: Leaf
     queue_power: Leaf
+    queue_alpha: Leaf
+    queue_beta: Leaf
     queue_mode: str
     replications: int
     impact_half_life_ms: Leaf | None

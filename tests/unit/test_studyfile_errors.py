@@ -126,7 +126,7 @@ CASES: dict[str, tuple[str, str, str, str, str]] = {
     "float for an integer": ("seed: 7", "seed: §7.0", "seed", "Expected an integer", ""),
     "boolean for an integer": ("seed: 7", "seed: §true", "seed", "found the boolean true", ""),
     "negative seed": ("seed: 7", "seed: §-1", "seed", "from 0 to", ""),
-    "zero cv": ("cv: 0.5", "cv: §0", "world.latency.place.cv", "above 0", ""),
+    "zero cv": ("cv: 0.5", "cv: §0", "world.latency.place.cv", "from 0.01 to 10", ""),
     "negative latency": (
         "mean_us: 20000",
         "mean_us: §-5",
@@ -300,16 +300,16 @@ CASES: dict[str, tuple[str, str, str, str, str]] = {
     ),
     "planned latency model": (
         "model: constant",
-        "model: §lognormal",
+        "model: §empirical",
         "world.latency.cancel.model",
         "one of constant, gamma",
         "",
     ),
     "planned queue model": (
         "queue: back",
-        "queue: {§odds: {alpha: 1}}",
-        "world.queue.odds",
-        "'odds' is not built yet",
+        "queue: {§odds_size: {alpha: 1}}",
+        "world.queue.odds_size",
+        "'odds_size' is not built yet",
         "",
     ),
     # --- names that reach the file system, other processes or the interpreter ---
