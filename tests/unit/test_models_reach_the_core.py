@@ -1,4 +1,4 @@
-"""Every latency and queue model that the core has can be named in a study file, and arrives there."""
+"""Every latency and queue model of the core can be named in a study file, and arrives there."""
 
 import json
 from pathlib import Path
