@@ -142,6 +142,7 @@ class Tracker:
         self._news.put(self.info)
         # Records of earlier launches; this launch's own come as orders.
         study_runs.sync(read_finals(self._log_path, end=self._log_size), self._note_progress)
+        self._best, self._finished = None, 0
         for record in read_finals(self._log_path, end=self._log_size):
             self._note_best(study_runs, record)
         self._study_runs = study_runs
