@@ -37,6 +37,8 @@ pub struct RunOptions {
     pub keep_log: bool,
     /// Whether the rows carry a local receive time.
     pub has_local: bool,
+    /// Whether a strategy looks; if none does, its view of the market is not kept.
+    pub is_watched: bool,
 }
 
 impl Default for RunOptions {
@@ -45,6 +47,7 @@ impl Default for RunOptions {
             samples: 200,
             keep_log: false,
             has_local: false,
+            is_watched: true,
         }
     }
 }
@@ -105,7 +108,7 @@ impl SimulatedExchange {
         let streams = Streams::new(spec.seed, spec.replication);
         let book = LimitOrderBook::new(prices.0, prices.1)?;
         let link = Link::new(&spec.latency, streams)?;
-        let is_instant = link.feed_is_instant() && !options.has_local;
+        let is_instant = !options.is_watched || link.feed_is_instant() && !options.has_local;
         let seen = if is_instant {
             LimitOrderBook::new(0, 0)?
         } else {

@@ -175,6 +175,7 @@ fn run_engine(
         samples: 50,
         keep_log: true,
         has_local: rules.has_local,
+        is_watched: true,
     };
     let exchange = SimulatedExchange::new(spec_of(rules), (low, high), options).unwrap();
     let mut adapter = Adapter {

@@ -390,6 +390,7 @@ impl SimulatedExchange {
             samples,
             keep_log: log,
             has_local: mapped.has_local(),
+            is_watched: strategy.is_some(),
         };
         self.begin_replay()?;
         let core = self
