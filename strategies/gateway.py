@@ -108,7 +108,7 @@ class OrderEvent(Protocol):
 
     @property
     def leaves_lots(self) -> int:
-        """Lots that still work after this event; for `cancelled` and `expired`, that ended."""
+        """Lots that still work after this event; 0 once the order has ended."""
         ...
 
     @property

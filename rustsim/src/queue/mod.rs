@@ -160,7 +160,7 @@ fn check_range(key: &str, value: f64, low: f64, high: f64) -> Result<f64> {
         Ok(value)
     } else {
         Err(Error::Spec(format!(
-            "queue.{key}: expected {low} to {high}, found {value}"
+            "queue.{key}: expected {low:?} to {high:?}, found {value}"
         )))
     }
 }
