@@ -255,6 +255,8 @@ class SimulatedExchange:
 
         A tick is ("level", exch_ns, side, price, lots), ("trade", exch_ns, side, price, lots) or
         ("book", exch_ns, [(price, lots), ...] bids best first, the same for asks): the whole image is one event.
+        Times lie in [0, 7258118400000000000) and never run backwards. Messages of one time are handled one by one; a print still explains a decrease
+        of the same time that came before it. After a tick that failed half-way the run is over: every later call raises the same error.
         """
     def advance_to(self, local_ns: int) -> list[OrderEvent]:
         """Let time pass without a market event."""

@@ -203,8 +203,14 @@ impl LimitOrderBook {
         let clamp = |value: i64| {
             i32::try_from(value.clamp(i64::from(i32::MIN), i64::from(i32::MAX))).unwrap_or(price)
         };
-        let low = self.low.min(clamp(i64::from(price) - GROW_MARGIN));
-        let high = self.high.max(clamp(i64::from(price) + GROW_MARGIN));
+        let mut low = clamp(i64::from(price) - GROW_MARGIN);
+        let mut high = clamp(i64::from(price) + GROW_MARGIN);
+        // An empty book may move instead: it has nothing to keep.
+        let is_empty = self.best(Side::Bid).is_none() && self.best(Side::Ask).is_none();
+        if !is_empty {
+            low = low.min(self.low);
+            high = high.max(self.high);
+        }
         let mut wider = Self::new(low, high)?;
         for side in [Side::Bid, Side::Ask] {
             let mut next = self.best(side);
@@ -349,7 +355,18 @@ mod tests {
     #[test]
     fn range_beyond_the_limit_is_refused() {
         let mut book = LimitOrderBook::new(0, 10).unwrap();
+        book.set(Side::Bid, 5, 1).unwrap();
         assert!(book.set(Side::Ask, i32::MAX, 1).is_err());
         assert_eq!(book.set(Side::Ask, i32::MAX, 0).unwrap(), 0);
+    }
+
+    #[test]
+    fn an_empty_book_moves_to_where_its_first_price_is() {
+        for far in [i32::MAX, i32::MIN, 1_000_000_000] {
+            let mut book = LimitOrderBook::new(0, 10).unwrap();
+            book.set(Side::Bid, far, 3).unwrap();
+            assert_eq!(book.levels(Side::Bid), [(far, 3)]);
+            assert!(book.offset_max < 4 * u32::try_from(GROW_MARGIN).unwrap());
+        }
     }
 }

@@ -85,16 +85,10 @@ impl OrderQueue {
 
     /// Returns the own orders at one price, in queue order.
     pub(crate) fn level_mut(&mut self, price: TickIndex) -> &mut [RestingOrder] {
-        let start = self
-            .prices
-            .iter()
-            .position(|p| *p == price)
-            .unwrap_or(self.prices.len());
-        let count = self.prices[start..]
-            .iter()
-            .take_while(|p| **p == price)
-            .count();
-        &mut self.orders[start..start + count]
+        let side = self.side;
+        let start = self.prices.partition_point(|p| side.is_better(*p, price));
+        let stop = self.prices.partition_point(|p| !side.is_better(price, *p));
+        &mut self.orders[start..stop]
     }
 
     pub(crate) fn find(&self, id: OrderId) -> Option<usize> {
@@ -103,12 +97,9 @@ impl OrderQueue {
 
     /// Adds an order behind all own orders of its price.
     pub(crate) fn join(&mut self, order: RestingOrder) {
-        let behind = |p: &TickIndex| self.side.is_better(order.price, *p);
         let position = self
             .prices
-            .iter()
-            .position(behind)
-            .unwrap_or(self.prices.len());
+            .partition_point(|p| !self.side.is_better(order.price, *p));
         self.prices.insert(position, order.price);
         self.orders.insert(position, order);
     }
@@ -120,14 +111,16 @@ impl OrderQueue {
 
     /// Removes orders without leaves.
     pub(crate) fn drop_filled(&mut self) {
-        let mut index = 0;
-        while index < self.orders.len() {
-            if self.orders[index].leaves() == 0 {
-                self.remove(index);
-            } else {
-                index += 1;
-            }
-        }
+        self.orders.retain(|order| order.leaves() > 0);
+        self.prices.clear();
+        self.prices
+            .extend(self.orders.iter().map(|order| order.price));
+    }
+
+    /// Removes every order.
+    pub(crate) fn take_all(&mut self) -> Vec<RestingOrder> {
+        self.prices.clear();
+        std::mem::take(&mut self.orders)
     }
 }
 
@@ -143,7 +136,8 @@ pub(crate) fn share_trade(
     let mut own_before = 0;
     let mut filled = 0;
     for (index, (ahead, leaves)) in queue.enumerate() {
-        let surplus = (traded - own_before) * AHEAD_ONE - ahead;
+        // Own lots ahead may exceed any print; beyond it nothing is left to share.
+        let surplus = (traded - own_before).max(0) * AHEAD_ONE - ahead;
         let lots = surplus.div_euclid(AHEAD_ONE).clamp(0, leaves);
         fill(index, lots);
         filled += lots;
@@ -171,6 +165,15 @@ mod tests {
         for (traded, expected) in [(10, 0), (11, 1), (13, 3), (20, 3)] {
             assert_eq!(shared(traded, &[(10, 3)]).0, [expected]);
         }
+    }
+
+    #[test]
+    fn own_lots_ahead_beyond_any_print_leave_nothing() {
+        let most = Lots::from(i32::MAX);
+        let queue: Vec<(i64, Lots)> = vec![(0, most); 10_000];
+        let (fills, market) = shared(5, &queue);
+        assert_eq!((fills[0], market), (5, 0));
+        assert!(fills[1..].iter().all(|lots| *lots == 0));
     }
 
     #[test]

@@ -193,7 +193,7 @@ impl Run<'_> {
             stop += 1;
         }
         self.next = stop;
-        if exchange.apply_group(&self.rows[start..stop], self.first_row + start)? {
+        if exchange.apply_group::<false>(&self.rows[start..stop], self.first_row + start)? {
             self.due_ns = exchange.next_due_ns();
         }
         Ok(exchange.is_instant() && !exchange.is_indicative())

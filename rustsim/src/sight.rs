@@ -32,6 +32,8 @@ pub(crate) struct Sight {
     is_stale: bool,
     /// Auction rows followed the last market group: the view is right, the book has gone on.
     is_spoiled: bool,
+    /// The market comes message by message: more of one time may follow.
+    pub(crate) is_stepped: bool,
 }
 
 impl Sight {
@@ -42,6 +44,7 @@ impl Sight {
             group_ns: 0,
             is_stale: false,
             is_spoiled: false,
+            is_stepped: false,
         }
     }
 
@@ -85,9 +88,12 @@ impl Sight {
             }
             self.is_spoiled = group.is_indicative;
             let group_rows = &rows[group.start - first_row..group.stop - first_row];
-            self.recorded.begin_group();
+            if !self.is_stepped || group_rows[0].exch_ns != self.group_ns {
+                self.recorded.begin_group();
+            }
+            let track = group_rows.len() > 1 || self.is_stepped;
             for row in group_rows {
-                see_row(&mut self.recorded, row, group_rows.len() > 1)?;
+                see_row(&mut self.recorded, row, track)?;
             }
             if !group.is_indicative {
                 has_news = true;

@@ -1,15 +1,16 @@
 //! `SimulatedExchange`: matching, latency, the strategy's view and the account, composed on one axis of time.
 //!
 //! Order of things at one instant (`docs/semantics.md` section 2): market rows at the exchange, own requests, market rows as seen, replies, timers, then the strategy.
-//! This file drives one instant; `replay.rs` drives a tape through it, `on_tick` drives it message by message. Cost per market row without own orders: one book
+//! This file drives one instant; `replay.rs` drives a tape through it, `stepping.rs` drives it message by message. Cost per market row without own orders: one book
 //! update and a few comparisons.
+
+mod stepping;
 
 use std::collections::VecDeque;
 
 use crate::book::LimitOrderBook;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
-use crate::gateway::ExecutionGateway;
 use crate::host::Host;
 use crate::ledger::{RequestKind, ShadowLedger};
 use crate::link::Link;
@@ -21,8 +22,8 @@ use crate::schedule::Schedule;
 use crate::sight::{Sight, Touch, refresh_view};
 use crate::spec::SimSpec;
 use crate::types::{
-    EventKind, FLAG_INDICATIVE, Liquidity, Lots, Nanos, OrderEvent, OrderId, OrderRequest, Reason,
-    Side, Tick, TickIndex,
+    EventKind, FLAG_INDICATIVE, Liquidity, Lots, Nanos, OrderEvent, OrderId, Reason, Side, Tick,
+    TickIndex,
 };
 
 /// Most wake-ups that one instant may hold before a strategy counts as stuck.
@@ -96,6 +97,8 @@ pub struct SimulatedExchange {
     pub(crate) events: u64,
     pub(crate) wakes: u64,
     is_started: bool,
+    /// What ended a run that is driven message by message.
+    fault: Option<Error>,
 }
 
 impl SimulatedExchange {
@@ -135,6 +138,7 @@ impl SimulatedExchange {
             events: 0,
             wakes: 0,
             is_started: false,
+            fault: None,
             spec,
             options,
         })
@@ -192,9 +196,14 @@ impl SimulatedExchange {
 
     // ---- one instant -------------------------------------------------------------------------------------------------------------
 
-    /// Applies one market group on the exchange clock; `start` is the number of its first row. Returns whether something new is under way.
+    /// Applies one market group on the exchange clock; `start` is the number of its first row, `STEPPED` says that more of its time may follow. Returns
+    /// whether something new is under way.
     #[inline]
-    pub(crate) fn apply_group(&mut self, rows: &[Tick], start: usize) -> Result<bool> {
+    pub(crate) fn apply_group<const STEPPED: bool>(
+        &mut self,
+        rows: &[Tick],
+        start: usize,
+    ) -> Result<bool> {
         if rows[0].flags & FLAG_INDICATIVE != 0 && self.is_instant {
             self.refresh_view();
         }
@@ -203,7 +212,7 @@ impl SimulatedExchange {
         self.group_ns = exch_ns;
         self.events += rows.len() as u64;
         self.link.on_group(rows);
-        self.matching.apply_group(rows, start as u64)?;
+        self.matching.apply_group::<STEPPED>(rows, start as u64)?;
         let mut is_scheduled = !self.is_instant;
         if !self.matching.output.is_empty() {
             self.send_home()?;
@@ -396,8 +405,11 @@ impl SimulatedExchange {
     /// Ends the run: requests under way and resting orders expire, the ledger is sealed.
     ///
     /// # Errors
-    /// `Error::Ledger` if an identity of the account does not hold.
+    /// `Error::Ledger` if an identity of the account does not hold, and the error that ended a stepped run before.
     pub fn finish(mut self) -> Result<Outcomes> {
+        if let Some(fault) = self.fault {
+            return Err(fault);
+        }
         let end_ns = self.exch_ns.max(0);
         self.drain_outbox();
         let mut open: Vec<OrderEvent> = Vec::new();
@@ -436,110 +448,6 @@ impl SimulatedExchange {
             ledger: self.ledger,
             log: self.log,
         })
-    }
-
-    // ---- message by message ------------------------------------------------------------------------------------------------------
-
-    /// Lets time pass up to and including `local_ns` without a market event; returns what the strategy has seen of its orders by then.
-    ///
-    /// # Errors
-    /// `Error::Ledger` if an amount overflows, `Error::Tick` if time runs backwards.
-    pub fn advance_to(&mut self, local_ns: Nanos) -> Result<Vec<OrderEvent>> {
-        if self.is_started && local_ns < self.host.now_ns {
-            return Err(Error::Tick(format!(
-                "time {local_ns} lies before {}, which has passed",
-                self.host.now_ns
-            )));
-        }
-        self.start(local_ns);
-        self.drain_outbox();
-        let mut events = Vec::new();
-        self.settle(local_ns, &mut events)?;
-        self.exch_ns = self.exch_ns.max(local_ns);
-        self.host.now_ns = local_ns;
-        Ok(events)
-    }
-
-    fn settle(&mut self, until_ns: Nanos, events: &mut Vec<OrderEvent>) -> Result<()> {
-        self.handle_requests(until_ns)?;
-        self.see_backlog(until_ns)?;
-        while let Some(event) = self.pop_reply(until_ns) {
-            events.push(event);
-        }
-        while self.pop_timer(until_ns).is_some() {}
-        Ok(())
-    }
-
-    fn see_backlog(&mut self, until_ns: Nanos) -> Result<()> {
-        let Self {
-            sight,
-            host,
-            backlog,
-            backlog_start,
-            ..
-        } = self;
-        sight.see(host, until_ns, backlog.make_contiguous(), *backlog_start)?;
-        let keep_from = sight
-            .first_unseen_row()
-            .unwrap_or(*backlog_start + backlog.len());
-        backlog.drain(..keep_from - *backlog_start);
-        *backlog_start = keep_from;
-        self.refresh_view();
-        Ok(())
-    }
-}
-
-impl ExecutionGateway for SimulatedExchange {
-    fn place_order(&mut self, request: OrderRequest) -> OrderId {
-        self.host.place_order(request)
-    }
-
-    fn cancel_order(&mut self, order_id: OrderId, session: u8) -> bool {
-        self.host.cancel_order(order_id, session)
-    }
-
-    fn amend_order(
-        &mut self,
-        order_id: OrderId,
-        price: Option<TickIndex>,
-        qty: Option<Lots>,
-        session: u8,
-    ) -> bool {
-        self.host.amend_order(order_id, price, qty, session)
-    }
-
-    fn on_tick(&mut self, message: &[Tick]) -> Result<Vec<OrderEvent>> {
-        let Some(first) = message.first() else {
-            return Ok(Vec::new());
-        };
-        let exch_ns = first.exch_ns;
-        if message.iter().any(|row| row.exch_ns != exch_ns) {
-            return Err(Error::Tick(
-                "rows of one message must share one exchange time".into(),
-            ));
-        }
-        if self.is_started && exch_ns < self.host.now_ns {
-            return Err(Error::Tick(format!(
-                "tick at {exch_ns} lies before {}, which has passed",
-                self.host.now_ns
-            )));
-        }
-        self.start(exch_ns);
-        self.drain_outbox();
-        let mut events = Vec::new();
-        // Everything strictly before the tick, then the tick, then own requests of the same instant.
-        self.settle(exch_ns - 1, &mut events)?;
-        let start = usize::try_from(self.events).expect("rows of one run fit the address space");
-        self.apply_group(message, start)?;
-        if !self.is_instant {
-            if self.backlog.is_empty() {
-                self.backlog_start = start;
-            }
-            self.backlog.extend(message);
-        }
-        self.settle(exch_ns, &mut events)?;
-        self.host.now_ns = exch_ns;
-        Ok(events)
     }
 }
 

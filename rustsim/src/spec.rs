@@ -138,8 +138,18 @@ impl SimSpec {
     /// # Errors
     /// `Error::Spec` naming the key, what was found and what is allowed.
     pub fn from_json(text: &str) -> Result<Self> {
-        let spec: Self = serde_json::from_str(text)
-            .map_err(|e| Error::Spec(format!("description of the exchange: {e}")))?;
+        let wrong = |e| Error::Spec(format!("description of the exchange: {e}"));
+        let spec: Self = serde_json::from_str(text).map_err(wrong)?;
+        // Serde takes an array for a struct, by position; a description is read by key only.
+        let value: serde_json::Value = serde_json::from_str(text).map_err(wrong)?;
+        require(value.is_object(), || {
+            "description of the exchange: expected an object".into()
+        })?;
+        if let Some(key) = first_array(&value) {
+            return Err(Error::Spec(format!(
+                "{key}: expected no array, as no key takes one"
+            )));
+        }
         spec.check()?;
         Ok(spec)
     }
@@ -171,8 +181,16 @@ impl SimSpec {
             })?;
         }
         require(
-            instrument.max_order_lots.is_none_or(|lots| lots > 0),
-            || "instrument.max_order_lots: expected a positive integer or null".into(),
+            instrument
+                .max_order_lots
+                .is_none_or(|lots| (1..=Lots::from(i32::MAX)).contains(&lots)),
+            || {
+                format!(
+                    "instrument.max_order_lots: expected 1 to {} or null, found {}",
+                    i32::MAX,
+                    instrument.max_order_lots.unwrap_or_default()
+                )
+            },
         )?;
         require(instrument.visible_levels <= 1_000, || {
             format!(
@@ -214,6 +232,16 @@ impl SimSpec {
         })?;
         self.fees.check()
     }
+}
+
+/// Returns the dotted key of the first array in `value`.
+fn first_array(value: &serde_json::Value) -> Option<String> {
+    value.as_object()?.iter().find_map(|(key, value)| {
+        if value.is_array() {
+            return Some(key.clone());
+        }
+        first_array(value).map(|inner| format!("{key}.{inner}"))
+    })
 }
 
 fn require(holds: bool, message: impl FnOnce() -> String) -> Result<()> {

@@ -72,10 +72,7 @@ impl ShadowLedger {
             ("maker_lots", self.maker_lots),
             ("buy_lots", sums.buy_lots),
             ("inventory_lots_max", self.inventory_max),
-            (
-                "inventory_lot_ns",
-                i64::try_from(self.lot_ns).unwrap_or(i64::MAX),
-            ),
+            ("inventory_lot_us", self.lot_us().unwrap_or(i64::MAX)),
             ("orders_filled", sums.orders_filled),
             ("orders_queued", sums.queued),
             ("orders_filled_ahead_known", sums.arrivals_known),

@@ -291,6 +291,11 @@ impl ShadowLedger {
                 * (i128::from(exch_ns) - i128::from(self.held_until_ns))
     }
 
+    /// Returns the integral of |position| in whole lot-microseconds: 10^8 lots held for a day still fit.
+    fn lot_us(&self) -> Option<i64> {
+        i64::try_from(self.lot_ns / 1_000).ok()
+    }
+
     #[inline]
     fn marked_equity2(&self) -> Option<i64> {
         self.position_value
@@ -332,7 +337,7 @@ impl ShadowLedger {
     fn seal(&mut self, end_ns: Nanos) -> Option<()> {
         self.markouts.finish(end_ns, self.mid2)?;
         self.hold_until(end_ns);
-        i64::try_from(self.lot_ns).ok()?;
+        self.lot_us()?;
         self.inventory2 = self.inventory2_now()?;
         self.inventory_mid2 = self.mid2;
         self.equity.finish();

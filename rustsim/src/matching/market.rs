@@ -13,14 +13,23 @@ use crate::types::{
 };
 
 impl Matching {
-    /// Applies the rows of one exchange time; `ordinal` is the tape row number of the first.
+    /// Applies rows of one exchange time; `ordinal` is the tape row number of the first. They are all rows of that time unless the market is `STEPPED`:
+    /// then it comes message by message, and more of one time may follow.
     #[inline]
-    pub(crate) fn apply_group(&mut self, rows: &[Tick], ordinal: u64) -> Result<()> {
-        self.recorded.begin_group();
+    pub(crate) fn apply_group<const STEPPED: bool>(
+        &mut self,
+        rows: &[Tick],
+        ordinal: u64,
+    ) -> Result<()> {
+        let is_new_instant =
+            !STEPPED || self.stepped_ns.replace(rows[0].exch_ns) != Some(rows[0].exch_ns);
+        if is_new_instant {
+            self.recorded.begin_group();
+        }
         self.group_has_market = false;
-        self.track_credit = rows.len() > 1;
+        self.track_credit = STEPPED || rows.len() > 1;
         let resting = !(self.own[0].orders().is_empty() && self.own[1].orders().is_empty());
-        if resting && self.track_credit {
+        if resting && self.track_credit && is_new_instant {
             self.forget_decreases();
         }
         for (row, ordinal) in rows.iter().zip(ordinal..) {

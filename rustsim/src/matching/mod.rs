@@ -66,6 +66,8 @@ pub(crate) struct Matching {
     group_has_market: bool,
     track_credit: bool,
     pub(crate) output: Vec<Outcome>,
+    /// Time of the last message of a market that comes message by message.
+    stepped_ns: Option<Nanos>,
 }
 
 impl Matching {
@@ -90,6 +92,7 @@ impl Matching {
             group_has_market: false,
             track_credit: false,
             output: Vec::new(),
+            stepped_ns: None,
         })
     }
 
@@ -112,9 +115,7 @@ impl Matching {
     pub(crate) fn drain_resting(&mut self) -> Vec<RestingOrder> {
         let mut all = Vec::new();
         for queue in &mut self.own {
-            while !queue.orders().is_empty() {
-                all.push(queue.remove(0));
-            }
+            all.append(&mut queue.take_all());
         }
         all.sort_by_key(|order| order.id);
         all

@@ -400,7 +400,8 @@ impl SimulatedExchange {
         let rows = &mapped.rows()[start..stop];
         let outcomes = if let Some(strategy) = strategy {
             let mut strategy =
-                PyStrategy::new(strategy, self.view.clone_ref(py), Arc::clone(&self.shared))?;
+                PyStrategy::new(strategy, self.view.clone_ref(py), Arc::clone(&self.shared))
+                    .inspect_err(|_| *self.phase() = Phase::Finished)?;
             let outcomes = py.detach(|| replay(core, rows, start, filter, &mut strategy));
             *self.phase() = Phase::Finished;
             outcomes.map_err(|error| strategy.take_raised().unwrap_or_else(|| error.into()))
@@ -433,7 +434,17 @@ enum Message {
 
 impl Message {
     fn read(tick: &Bound<'_, PyTuple>) -> PyResult<Self> {
-        let kind: String = tick.get_item(0)?.extract()?;
+        let kind: String = tick
+            .get_item(0)
+            .map_err(|_| tick_error("found an empty tuple".into()))?
+            .extract()?;
+        let length = if kind == "book" { 4 } else { 5 };
+        if tick.len() != length {
+            return Err(tick_error(format!(
+                "expected {length} values in a {kind:?}, found {}",
+                tick.len()
+            )));
+        }
         let exch_ns: i64 = tick.get_item(1)?.extract()?;
         if kind == "book" {
             let (bids, asks): (Levels, Levels) =

@@ -315,7 +315,7 @@ impl Account {
                     .max()
                     .unwrap_or(0),
             ),
-            ("inventory_lot_ns", self.lot_ns()),
+            ("inventory_lot_us", self.lot_ns() / 1_000),
             (
                 "orders_filled",
                 fills().filter(|fill| fill.is_first).count() as i64,
