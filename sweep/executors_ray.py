@@ -157,6 +157,7 @@ class RayExecutor:
         self._events: list[Event] = []
         self._ran_by: dict[int, _Slot] = {}
         self._idle_deaths = 0
+        self._down_since_s: float | None = None  # monotonic; None while a worker is up
 
     @property
     def capacity(self) -> int:
@@ -315,6 +316,7 @@ class RayExecutor:
         limit = self._until_limit()
         wait_s = timeout_s if limit is None else min(timeout_s, limit)
         done, _ = self._ray.wait(references, timeout=wait_s)
+        self._check_cluster()
         if not done:
             return
         done, _ = self._ray.wait(references, num_returns=len(references), timeout=0)
@@ -326,6 +328,23 @@ class RayExecutor:
             for reference, trial in list(slot.queue):
                 if reference in finished:
                     self._handle_call(slot, reference, trial)
+
+    def _check_cluster(self) -> None:
+        """Refuse to wait for ever for workers that have no node to come up on."""
+        now_s = time.monotonic()
+        if any(slot.ping is None for slot in self._slots):
+            self._down_since_s = None
+            return
+        if self._down_since_s is None:
+            self._down_since_s = now_s
+        message = ""
+        if not any(node["Alive"] for node in self._ray.nodes()):
+            message = "The cluster has lost its last node"
+        elif self._address == LOCAL and now_s - self._down_since_s > START_TIMEOUT_S:
+            # Another cluster may be growing for us; this one has all it will ever have.
+            message = f"No worker came up within {START_TIMEOUT_S:.0f} s"
+        if message:
+            raise WorkerPoolError(f"{message}; finished trials are safe, launch again to go on")
 
     def _handle_ping(self, slot: _Slot) -> None:
         exceptions = self._ray.exceptions

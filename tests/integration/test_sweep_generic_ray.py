@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from sweep.controller import run_sweep
@@ -102,6 +103,23 @@ def test_a_second_signal_ends_with_a_summary_on_ray(tmp_path: Path) -> None:
     output, errors = driver.communicate(timeout=60)
     assert driver.returncode == 0, errors
     assert '"stopped": "interrupted"' in output, errors
+
+
+@pytest.mark.slow
+def test_a_lost_cluster_ends_the_sweep_and_a_launch_goes_on(tmp_path: Path) -> None:
+    run(tmp_path / "clean")
+    folder = tmp_path / "study"
+    driver = start_driver(folder, {"backend": "ray", "payload": {"sleep_s": 3.0}})
+    wait_for_finals(folder, 2)
+    for process in psutil.Process(driver.pid).children(recursive=True):
+        if process.name() == "raylet":
+            process.kill()
+    _, errors = driver.communicate(timeout=200)
+    assert driver.returncode == 1
+    assert "finished trials are safe, launch again to go on" in errors
+    assert len(read_index(folder / LOG_NAME).finals) >= 2
+    run(folder)
+    assert outcomes(folder) == outcomes(tmp_path / "clean")
 
 
 @pytest.mark.slow
