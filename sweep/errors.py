@@ -6,9 +6,9 @@ Exit codes of `python -m sweep`:
 |---|---|
 | 0 | done |
 | 1 | a bug in this program (a traceback is shown) |
-| 2 | bad input: study file, option, override, unknown trial |
+| 2 | bad input: study file (or a path in it that leads nowhere), option, override, unknown trial |
 | 3 | trials failed: the failure budget is spent, no trial finished, or a digest differs |
-| 4 | data refused: missing, damaged, unsorted or of an unknown form |
+| 4 | data refused: damaged, unsorted or of an unknown form |
 | 5 | the study is locked by another driver, or was started with other inputs |
 | 6 | environment: disk full, worker pool, cluster or tracking store unusable |
 | 130 | interrupted: running trials were kept or returned, launch again to go on |
@@ -30,7 +30,7 @@ EXIT_CODES: Final[dict[int, str]] = {
     EXIT_BUG: "a bug in this program (a traceback is shown)",
     EXIT_BAD_INPUT: "bad input: study file, option, override, unknown trial",
     EXIT_TRIALS_FAILED: "trials failed: failure budget spent, none finished, or a digest differs",
-    EXIT_DATA_REFUSED: "data refused: missing, damaged, unsorted or of an unknown form",
+    EXIT_DATA_REFUSED: "data refused: damaged, unsorted or of an unknown form",
     EXIT_LOCKED: "study locked by another driver, or started before with other inputs",
     EXIT_ENVIRONMENT: "environment: disk, worker pool, cluster or tracking store unusable",
     EXIT_INTERRUPTED: "interrupted; launch again to go on",
