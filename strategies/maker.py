@@ -148,8 +148,8 @@ class MakerStrategy(Strategy):
         if target >= best_ask:
             target = best_ask - 1
         if self._bid_id:
-            if not self._bid_low < target < self._bid_high:
-                self._cancel_bid()
+            if not (self._bid_low < target < self._bid_high or self._bid_cancelling):
+                self._bid_cancelling = self.gateway.cancel_order(self._bid_id)
         elif self._buy_lots:
             threshold = self._threshold
             self._bid_low = target - threshold
@@ -160,8 +160,8 @@ class MakerStrategy(Strategy):
         if target <= best_bid:
             target = best_bid + 1
         if self._ask_id:
-            if not self._ask_low < target < self._ask_high:
-                self._cancel_ask()
+            if not (self._ask_low < target < self._ask_high or self._ask_cancelling):
+                self._ask_cancelling = self.gateway.cancel_order(self._ask_id)
         elif self._sell_lots:
             threshold = self._threshold
             self._ask_low = target - threshold
@@ -206,15 +206,7 @@ class MakerStrategy(Strategy):
             self._ask_cancelling = False
 
     def _pull(self) -> None:
-        if self._bid_id:
-            self._cancel_bid()
-        if self._ask_id:
-            self._cancel_ask()
-
-    def _cancel_bid(self) -> None:
-        if not self._bid_cancelling:
+        if self._bid_id and not self._bid_cancelling:
             self._bid_cancelling = self.gateway.cancel_order(self._bid_id)
-
-    def _cancel_ask(self) -> None:
-        if not self._ask_cancelling:
+        if self._ask_id and not self._ask_cancelling:
             self._ask_cancelling = self.gateway.cancel_order(self._ask_id)

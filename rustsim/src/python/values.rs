@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::types::PyString;
 
 use crate::host::Host;
 use crate::types::{self, EventKind, Liquidity, Reason};
@@ -18,17 +20,18 @@ pub(crate) struct OrderEvent {
 
 #[pymethods]
 impl OrderEvent {
+    // Interned: strategies read the kind of every event, and a new string costs more than the comparison.
     #[getter]
-    fn kind(&self) -> &'static str {
+    fn kind<'py>(&self, py: Python<'py>) -> &Bound<'py, PyString> {
         match self.event.kind {
-            EventKind::Accepted => "accepted",
-            EventKind::Rejected => "rejected",
-            EventKind::Filled => "filled",
-            EventKind::Cancelled => "cancelled",
-            EventKind::CancelRejected => "cancel_rejected",
-            EventKind::Amended => "amended",
-            EventKind::AmendRejected => "amend_rejected",
-            EventKind::Expired => "expired",
+            EventKind::Accepted => intern!(py, "accepted"),
+            EventKind::Rejected => intern!(py, "rejected"),
+            EventKind::Filled => intern!(py, "filled"),
+            EventKind::Cancelled => intern!(py, "cancelled"),
+            EventKind::CancelRejected => intern!(py, "cancel_rejected"),
+            EventKind::Amended => intern!(py, "amended"),
+            EventKind::AmendRejected => intern!(py, "amend_rejected"),
+            EventKind::Expired => intern!(py, "expired"),
         }
     }
 
@@ -76,30 +79,30 @@ impl OrderEvent {
 
     /// Empty, or why the event has its kind.
     #[getter]
-    fn reason(&self) -> &'static str {
+    fn reason<'py>(&self, py: Python<'py>) -> &Bound<'py, PyString> {
         match self.event.reason {
-            Reason::None => "",
-            Reason::PostOnly => "post_only",
-            Reason::PriceLimit => "price_limit",
-            Reason::Quantity => "quantity",
-            Reason::MarketNeedsIoc => "market_needs_ioc",
-            Reason::SelfMatch => "self_match",
-            Reason::UnknownOrder => "unknown_order",
-            Reason::TooLate => "too_late",
-            Reason::BelowFilled => "below_filled",
-            Reason::Lost => "lost",
-            Reason::Ioc => "ioc",
-            Reason::Fok => "fok",
-            Reason::EndOfData => "end_of_data",
-            Reason::Phase => "phase",
+            Reason::None => intern!(py, ""),
+            Reason::PostOnly => intern!(py, "post_only"),
+            Reason::PriceLimit => intern!(py, "price_limit"),
+            Reason::Quantity => intern!(py, "quantity"),
+            Reason::MarketNeedsIoc => intern!(py, "market_needs_ioc"),
+            Reason::SelfMatch => intern!(py, "self_match"),
+            Reason::UnknownOrder => intern!(py, "unknown_order"),
+            Reason::TooLate => intern!(py, "too_late"),
+            Reason::BelowFilled => intern!(py, "below_filled"),
+            Reason::Lost => intern!(py, "lost"),
+            Reason::Ioc => intern!(py, "ioc"),
+            Reason::Fok => intern!(py, "fok"),
+            Reason::EndOfData => intern!(py, "end_of_data"),
+            Reason::Phase => intern!(py, "phase"),
         }
     }
 
-    fn __repr__(&self) -> String {
+    fn __repr__(&self, py: Python<'_>) -> String {
         let e = &self.event;
         format!(
             "OrderEvent({} order={} side={} price={} lots={} leaves={} exch_ns={} local_ns={} reason={:?})",
-            self.kind(),
+            self.kind(py),
             e.order_id,
             e.side as u8,
             e.price,
@@ -107,7 +110,7 @@ impl OrderEvent {
             e.leaves,
             e.exch_ns,
             e.local_ns,
-            self.reason()
+            self.reason(py).to_string()
         )
     }
 }
