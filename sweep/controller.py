@@ -228,9 +228,6 @@ class _Driver:
         self._restore()
         self._advance()
         self._submit()
-        # The store takes seconds to open; the first trials run meanwhile.
-        if self._tracker is not None:
-            self._tracker.start()
         while self._running or (self._ready and not self.stopped):
             with self._stop.interruptible():
                 events = self._executor.next_events(POLL_S)
@@ -252,6 +249,10 @@ class _Driver:
                     trial = self._running.pop(event.trial)
                     self._put_back(trial)
                 case WorkerReady():
+                    if self._workers_ready == 0 and self._tracker is not None:
+                        # Not before: opening the store takes seconds of the very cores that
+                        # the workers need to start. The first trials run meanwhile.
+                        self._tracker.start()
                     self._workers_ready += 1
                     if self._workers_ready == min(self._job.workers, self._executor.capacity):
                         self._observer.on_ready(self._workers_ready)
