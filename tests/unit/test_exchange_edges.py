@@ -205,3 +205,21 @@ def test_a_strategy_that_cannot_be_read_ends_the_run(tmp_path: Path) -> None:
         exchange.replay(tape, 0, 1, Broken())
     with pytest.raises(rustsim.ReplayError, match="finished"):
         exchange.finish()
+
+
+def test_own_orders_never_overtake_each_other() -> None:
+    queues = set()
+    for seed in range(40):
+        exchange = SimulatedExchange(
+            spec=f'{{"queue": {{"model": "uniform", "mode": "sampled"}}, "seed": {seed}}}'
+        )
+        exchange.on_tick(("level", 1, 0, 100, 10))
+        first = exchange.place_order(0, 100, 1)
+        exchange.on_tick(("level", 2, 0, 100, 30))
+        second = exchange.place_order(0, 100, 1)
+        exchange.on_tick(("level", 3, 0, 100, 50))
+        exchange.on_tick(("level", 4, 0, 100, 25))
+        queues.add((exchange.queue_ahead(first), exchange.queue_ahead(second)))
+    # Of 25 cancelled lots 10 or none fall before the first order, 25 or 5 before the second: one
+    # draw below 0.2, between 0.2 and 0.6, or above. In between the second would stand at 5.
+    assert queues == {(0.0, 5.0), (10.0, 10.0), (10.0, 25.0)}
