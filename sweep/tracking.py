@@ -94,7 +94,7 @@ def _import_mlflow() -> Any:
     import mlflow
 
     # What fails is raised as well, and told by us in one line instead of a page.
-    for name in ("alembic", "mlflow"):
+    for name in ("alembic", "mlflow", "urllib3"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     return mlflow
 

@@ -284,7 +284,9 @@ def test_two_studies_of_one_name_on_one_server_stay_apart(tmp_path: Path, server
     assert (report.present, report.created, report.removed) == (3, 0, 0)
 
 
-def test_an_unreachable_server_costs_no_trial(tmp_path: Path) -> None:
+def test_an_unreachable_server_costs_no_trial(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     uri = f"http://127.0.0.1:{free_port()}"
     job = toy_job(tmp_path, trials=6, tracking_uri=uri, backend="processes")
     summary, recorder = run(job)
@@ -294,6 +296,8 @@ def test_an_unreachable_server_costs_no_trial(tmp_path: Path) -> None:
     assert any(command in message for message in recorder.messages), recorder.messages
     with pytest.raises(TrackingError, match="cannot be used"):
         sync(tmp_path)
+    names = {record.name.partition(".")[0] for record in caplog.records}
+    assert names.isdisjoint({"urllib3", "mlflow"}), "every try again is a line on the terminal"
 
 
 def test_a_server_that_appears_late_gets_every_run(tmp_path: Path, server: Server) -> None:
