@@ -76,14 +76,15 @@ def run_sweep(job: SweepJob, observer: Observer) -> SweepSummary:
     with ExitStack() as stack:
         stack.enter_context(Lease(job.folder))
         stop = stack.enter_context(_signals())
+        log = stack.enter_context(ResultLog(job.folder / LOG_NAME))
         executor = make_executor(job)
         stack.callback(executor.stop)
-        executor.start()
+        if any(number not in log.index.finals for number in range(job.trials)):
+            executor.start()
         # Takes long to import; the workers load theirs meanwhile.
         from sweep.storage import check_sampler
 
         check_sampler(job.sampler, job.sampler_options, job.space)
-        log = stack.enter_context(ResultLog(job.folder / LOG_NAME))
         _open_study(log, job)
         driver = _Driver(job, observer, log, executor, stop)
         try:

@@ -75,7 +75,11 @@ def test_the_order_of_results_does_not_matter(tmp_path: Path, sampler: str) -> N
 def test_launching_again_runs_nothing_again(tmp_path: Path) -> None:
     job = toy_job(tmp_path / "study", payload={"marks": str(tmp_path)})
     first, _ = run(job)
-    second, recorder = run(job)
+    # Neither does it start a worker, which would find that its runner is gone.
+    second, recorder = run(
+        toy_job(tmp_path / "study", backend="processes", payload={"broken": True})
+    )
+    assert recorder.workers == 0
     assert len(runs_of(tmp_path)) == 30
     assert recorder.started == []
     assert recorder.recorded["complete"] == 30

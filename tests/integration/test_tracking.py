@@ -199,6 +199,7 @@ def test_a_resumed_study_has_one_parent_and_one_run_for_each_trial(tmp_path: Pat
     assert parent.info.status == "FINISHED"
 
 
+@pytest.mark.slow
 def test_the_ui_serves_the_study_on_loopback(embedded: tuple[Path, Any, Recorder]) -> None:
     folder, summary, _ = embedded
     port = free_port()
