@@ -30,6 +30,10 @@ def workers_of(pid: int) -> list[int]:
     return [int(text) for text in children.read_text().split()] if children.exists() else []
 
 
+def attempts_started(folder: Path) -> int:
+    return sum(read_index(folder / LOG_NAME).attempts.values())
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_workers_killed_at_any_moment(
     tmp_path: Path, seed: int, clean: dict[int, tuple[Any, ...]]
@@ -57,7 +61,8 @@ def test_workers_killed_at_any_moment(
 def test_drivers_killed_at_any_moment_again_and_again(
     tmp_path: Path, seed: int, clean: dict[int, tuple[Any, ...]]
 ) -> None:
-    # Each launch lives a random while; with odd seeds the workers die with it (a power cut).
+    # Each launch lives a random while after its first trial started, however slow the machine is;
+    # with odd seeds the workers die with it (a power cut).
     rng = random.Random(seed)
     folder = tmp_path / "study"
     finished: set[int] = set()
@@ -65,8 +70,13 @@ def test_drivers_killed_at_any_moment_again_and_again(
     while len(finished) < 20:
         launches += 1
         assert launches < 30, (seed, "the study makes no progress")
+        before = attempts_started(folder)
         driver = start_driver(folder, {"backend": "processes", "payload": {"sleep_s": 0.1}})
-        time.sleep(rng.uniform(0.4, 1.2))
+        deadline = time.monotonic() + 60
+        while attempts_started(folder) == before:
+            assert time.monotonic() < deadline, (seed, "no trial started within a minute")
+            time.sleep(0.01)
+        time.sleep(rng.uniform(0.0, 0.6))
         victims = [driver.pid, *(workers_of(driver.pid) if seed % 2 else [])]
         for pid in victims:
             os.kill(pid, signal.SIGKILL)
