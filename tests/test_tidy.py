@@ -175,6 +175,20 @@ def test_declared_dependencies_are_the_imported_ones() -> None:
     assert declared == imported
 
 
+def test_tests_and_benches_import_declared_packages() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    entries = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
+    declared = {re.split(r"[\[<>=!~ ]", entry)[0].lower() for entry in entries}
+    distributions = packages_distributions()
+    for path in sources(".py", "tests", "benches"):
+        if path.name == "hftbacktest_reference.py":
+            continue  # runs in an environment of its own
+        for top in {module.split(".")[0] for module in imports(path)}:
+            if top not in sys.stdlib_module_names and top not in FLOORS:
+                names = {name.lower() for name in distributions.get(top, [top])}
+                assert names & declared, f"{name_of(path)} imports {top}, declared nowhere"
+
+
 def test_crate_folder_is_no_python_package() -> None:
     """With an `__init__.py` the folder would shadow the compiled module in this directory."""
     assert not (ROOT / "rustsim" / "__init__.py").exists()

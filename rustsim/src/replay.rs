@@ -217,7 +217,7 @@ impl Run<'_> {
         mut has_news: bool,
     ) -> Result<()> {
         exchange.handle_requests(now_ns)?;
-        has_news |= exchange.see_groups(now_ns, self.rows, self.first_row)?;
+        has_news |= exchange.see_groups(now_ns);
         self.events.clear();
         while let Some(event) = exchange.pop_reply(now_ns) {
             self.events.push(event);

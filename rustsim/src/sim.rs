@@ -6,8 +6,6 @@
 
 mod stepping;
 
-use std::collections::VecDeque;
-
 use crate::book::LimitOrderBook;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
@@ -19,7 +17,7 @@ use crate::order_queue::Knowledge;
 use crate::queue::units_to_lots;
 use crate::rng::Streams;
 use crate::schedule::Schedule;
-use crate::sight::{Sight, Touch, refresh_view};
+use crate::sight::{Sight, Touch, view_of};
 use crate::spec::SimSpec;
 use crate::types::{
     EventKind, FLAG_INDICATIVE, Liquidity, Lots, Nanos, OrderEvent, OrderId, Reason, Side, Tick,
@@ -84,12 +82,10 @@ pub struct SimulatedExchange {
     timers: Schedule<()>,
     /// The strategy sees every group as it happens: one book serves both clocks.
     is_instant: bool,
+    /// Views on their way to the strategy; empty with an instant feed.
     sight: Sight,
     /// The view lags behind the exchange's book (instant feed only).
     is_view_stale: bool,
-    /// Rows given message by message that are not seen yet, and the number of the first.
-    backlog: VecDeque<Tick>,
-    backlog_start: usize,
     mid2: i64,
     /// Exchange time of the last market group.
     group_ns: Nanos,
@@ -112,11 +108,6 @@ impl SimulatedExchange {
         let book = LimitOrderBook::new(prices.0, prices.1)?;
         let link = Link::new(&spec.latency, streams)?;
         let is_instant = !options.is_watched || link.feed_is_instant() && !options.has_local;
-        let seen = if is_instant {
-            LimitOrderBook::new(0, 0)?
-        } else {
-            book.clone()
-        };
         Ok(Self {
             matching: Matching::new(&spec, book, streams)?,
             ledger: ShadowLedger::new(spec.instrument.tick_value_minor, spec.fees, options.samples),
@@ -128,10 +119,8 @@ impl SimulatedExchange {
             replies: Schedule::default(),
             timers: Schedule::default(),
             is_instant,
-            sight: Sight::new(seen),
+            sight: Sight::default(),
             is_view_stale: false,
-            backlog: VecDeque::new(),
-            backlog_start: 0,
             mid2: i64::MIN,
             group_ns: 0,
             exch_ns: Nanos::MIN,
@@ -231,8 +220,11 @@ impl SimulatedExchange {
                 exch_ns
             };
             let at_ns = self.link.seen_ns(exch_ns, stamp_ns);
-            self.sight
-                .expect(at_ns, start, start + rows.len(), is_indicative);
+            // Auction data is nothing to act on, and the view stays what it was.
+            if !is_indicative {
+                self.sight
+                    .expect(at_ns, view_of(&self.matching.recorded, exch_ns));
+            }
         }
         Ok(is_scheduled)
     }
@@ -288,24 +280,17 @@ impl SimulatedExchange {
         }
     }
 
-    /// Shows the strategy every group that reaches it at or before `now_ns`; `first_row` is the number of `rows[0]`. Returns whether there was one to act on.
+    /// Shows the strategy every group that reaches it at or before `now_ns`. Returns whether there was one to act on.
     #[inline]
-    pub(crate) fn see_groups(
-        &mut self,
-        now_ns: Nanos,
-        rows: &[Tick],
-        first_row: usize,
-    ) -> Result<bool> {
-        self.sight.see(&mut self.host, now_ns, rows, first_row)
+    pub(crate) fn see_groups(&mut self, now_ns: Nanos) -> bool {
+        self.sight.see(&mut self.host.view, now_ns)
     }
 
     /// Brings the view up to the last market group seen.
     #[inline]
     pub(crate) fn refresh_view(&mut self) {
-        if !self.is_instant {
-            self.sight.refresh(&mut self.host);
-        } else if std::mem::take(&mut self.is_view_stale) {
-            refresh_view(&mut self.host, &self.matching.recorded, self.group_ns);
+        if std::mem::take(&mut self.is_view_stale) {
+            self.host.view = view_of(&self.matching.recorded, self.group_ns);
         }
     }
 
@@ -322,10 +307,8 @@ impl SimulatedExchange {
     pub(crate) fn seen_prices(&self) -> (Option<TickIndex>, Option<TickIndex>) {
         if self.is_instant {
             Touch::prices_of(&self.matching.recorded.book)
-        } else if self.sight.is_spoiled() {
-            (self.host.view.best_bid, self.host.view.best_ask)
         } else {
-            Touch::prices_of(self.sight.book())
+            (self.host.view.best_bid, self.host.view.best_ask)
         }
     }
 
@@ -333,15 +316,12 @@ impl SimulatedExchange {
     #[inline]
     pub(crate) fn seen_touch(&self) -> Touch {
         if self.is_instant {
-            Touch::of(&self.matching.recorded.book)
-        } else if self.sight.is_spoiled() {
-            let view = &self.host.view;
-            Touch {
-                prices: (view.best_bid, view.best_ask),
-                lots: (view.best_bid_lots, view.best_ask_lots),
-            }
-        } else {
-            Touch::of(self.sight.book())
+            return Touch::of(&self.matching.recorded.book);
+        }
+        let view = &self.host.view;
+        Touch {
+            prices: (view.best_bid, view.best_ask),
+            lots: (view.best_bid_lots, view.best_ask_lots),
         }
     }
 

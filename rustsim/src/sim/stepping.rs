@@ -57,14 +57,7 @@ impl SimulatedExchange {
         // Everything strictly before the tick, then the tick, then own requests of the same instant.
         self.settle(exch_ns - 1, &mut events)?;
         let start = usize::try_from(self.events).expect("rows of one run fit the address space");
-        self.sight.is_stepped = true;
         self.apply_group::<true>(message, start)?;
-        if !self.is_instant {
-            if self.backlog.is_empty() {
-                self.backlog_start = start;
-            }
-            self.backlog.extend(message);
-        }
         self.settle(exch_ns, &mut events)?;
         self.host.now_ns = exch_ns;
         Ok(events)
@@ -72,29 +65,12 @@ impl SimulatedExchange {
 
     fn settle(&mut self, until_ns: Nanos, events: &mut Vec<OrderEvent>) -> Result<()> {
         self.handle_requests(until_ns)?;
-        self.see_backlog(until_ns)?;
+        self.see_groups(until_ns);
+        self.refresh_view();
         while let Some(event) = self.pop_reply(until_ns) {
             events.push(event);
         }
         while self.pop_timer(until_ns).is_some() {}
-        Ok(())
-    }
-
-    fn see_backlog(&mut self, until_ns: Nanos) -> Result<()> {
-        let Self {
-            sight,
-            host,
-            backlog,
-            backlog_start,
-            ..
-        } = self;
-        sight.see(host, until_ns, backlog.make_contiguous(), *backlog_start)?;
-        let keep_from = sight
-            .first_unseen_row()
-            .unwrap_or(*backlog_start + backlog.len());
-        backlog.drain(..keep_from - *backlog_start);
-        *backlog_start = keep_from;
-        self.refresh_view();
         Ok(())
     }
 }
