@@ -66,8 +66,10 @@ impl RecordedBook {
         track: bool,
     ) -> Result<i32> {
         let before = self.book.set(side, price, size)?;
-        if track && size < before {
-            self.add_credit(side, price, before - size);
+        // Arithmetic instead of two conditions: half of all rows shrink their level, which no branch predictor can guess, but few are followed by a print.
+        let credit = (before - size) & -i32::from(track);
+        if credit > 0 {
+            self.add_credit(side, price, credit);
         }
         Ok(before)
     }
