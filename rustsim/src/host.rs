@@ -4,7 +4,7 @@
 
 use crate::link::SESSIONS_MAX;
 use crate::matching::Request;
-use crate::types::{EventKind, Lots, Nanos, OrderEvent, OrderId, OrderRequest, Side, TickIndex};
+use crate::types::{EventKind, Lots, Nanos, OrderEvent, OrderId, OrderRequest, Print, TickIndex};
 
 /// What the strategy sees of the market.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -21,17 +21,6 @@ pub struct View {
     pub best_ask_lots: i32,
     /// Last print seen.
     pub last_trade: Option<Print>,
-}
-
-/// One print.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Print {
-    /// Price.
-    pub price: TickIndex,
-    /// Lots.
-    pub lots: i32,
-    /// Side of the resting orders that it hit.
-    pub side: Side,
 }
 
 /// State of the strategy host.

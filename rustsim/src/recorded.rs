@@ -4,8 +4,7 @@
 
 use crate::book::LimitOrderBook;
 use crate::error::Result;
-use crate::host::Print;
-use crate::types::{Side, TickIndex};
+use crate::types::{Print, Side, TickIndex};
 
 #[derive(Debug, Clone, Copy)]
 struct Credit {

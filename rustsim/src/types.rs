@@ -120,6 +120,17 @@ pub struct Tick {
     pub reserved: u8,
 }
 
+/// One print.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Print {
+    /// Price.
+    pub price: TickIndex,
+    /// Lots.
+    pub lots: i32,
+    /// Side of the resting orders that it hit.
+    pub side: Side,
+}
+
 /// When an order may rest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TimeInForce {
