@@ -1,6 +1,6 @@
 //! The recorded book as rows change it, with credit for prints that follow the level row that already reflects them.
 //!
-//! Used twice: on the exchange clock for matching, and on the local clock for what the strategy sees.
+//! It lives on the exchange clock; what the strategy sees of it later is a view taken after each group (`sight.rs`).
 
 use crate::book::LimitOrderBook;
 use crate::error::Result;

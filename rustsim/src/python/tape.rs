@@ -25,7 +25,6 @@ pub(crate) struct Tape {
 
 impl Tape {
     /// Returns the mapped tape, to be read without the interpreter lock.
-    #[allow(dead_code, reason = "the simulator's face reads tapes through it")]
     pub(crate) fn shared(&self) -> Arc<MappedTape> {
         Arc::clone(&self.inner)
     }
