@@ -45,6 +45,11 @@ from sweep.errors import InputError, ResourceError
 from sweep.job import Direction
 from sweep.space import ChoiceSpace, FloatSpace, IntSpace, Scalar, Space
 
+# Once and for good: `warnings.catch_warnings` is not safe beside other threads, and the tracking
+# lane imports its store in one.
+warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+warnings.filterwarnings("ignore", module=r"optuna(\.|$)")
+
 JOURNAL_NAME: Final = "optuna.journal"
 OPTUNA_VERSION: Final = optuna.__version__
 # Their state lives in attributes that the samplers write themselves, so that the past of a study
@@ -90,9 +95,7 @@ class _Sequence(QMCSampler):
     """Point `number` of one low-discrepancy sequence, the first trial included."""
 
     def __init__(self, number: int, **options: Any) -> None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            super().__init__(warn_independent_sampling=False, **options)
+        super().__init__(warn_independent_sampling=False, **options)
         self._number = number
 
     def _find_sample_id(
@@ -300,9 +303,7 @@ class Proposer:
             message = f"Trial {number} asked with {self.told} told, window {self.window}"
             raise AssertionError(message)
         self._study.sampler = self._sampler_for(number)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            trial = self._study.ask(fixed_distributions=self._distributions)
+        trial = self._study.ask(fixed_distributions=self._distributions)
         if trial.number != number:
             message = f"Storage gave number {trial.number}, expected {number}"
             raise AssertionError(message)
@@ -317,13 +318,11 @@ class Proposer:
             raise AssertionError(message)
         del self._trials[number]
         self._study.sampler = self._sampler_for(number)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            if state == "complete":
-                assert objective is not None
-                self._study.tell(number, float(objective))
-            else:
-                self._study.tell(number, state=TrialState.FAIL)
+        if state == "complete":
+            assert objective is not None
+            self._study.tell(number, float(objective))
+        else:
+            self._study.tell(number, state=TrialState.FAIL)
         self.told += 1
 
     def flush(self) -> None:
@@ -346,9 +345,7 @@ class Proposer:
             self._file.close()
 
     def _sampler_for(self, number: int) -> BaseSampler:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            sampler = SAMPLERS[self._sampler](self._seed, number, self._options)
+        sampler = SAMPLERS[self._sampler](self._seed, number, self._options)
         if not self._options.get("group", False):
             # The space is the same in every trial. A sampler made anew would look through all of
             # them to find that out, which takes as long as its proposal.

@@ -3,7 +3,6 @@
 import json
 import signal
 import urllib.request
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -315,6 +314,7 @@ def test_a_server_that_appears_late_gets_every_run(tmp_path: Path, server: Serve
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
 def test_with_a_server_ray_actors_log(
     tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -326,19 +326,17 @@ def test_with_a_server_ray_actors_log(
         return write(self, record)
 
     monkeypatch.setattr(RunWriter, "write", spy)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        summary, _ = run(
-            toy_job(
-                tmp_path,
-                name="by-actors",
-                experiment="by-actors",
-                trials=16,
-                tracking_uri=server.uri,
-                backend="ray",
-                payload={"sleep_s": 0.5},
-            )
+    summary, _ = run(
+        toy_job(
+            tmp_path,
+            name="by-actors",
+            experiment="by-actors",
+            trials=16,
+            tracking_uri=server.uri,
+            backend="ray",
+            payload={"sleep_s": 0.5},
         )
+    )
     assert summary.trials["complete"] == 16
     runs = trial_runs(server.uri, "by-actors")
     assert sorted(int(run.data.tags["sweep.trial"]) for run in runs) == list(range(16))

@@ -1,6 +1,5 @@
 """Proposals depend on the study, its seed and what was told, and on nothing else."""
 
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -167,9 +166,7 @@ def test_a_sampler_that_would_fail_later_is_refused_at_once(
 
 
 def test_options_of_a_sampler_are_accepted() -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        check_sampler("tpe", {"n_startup_trials": 20, "group": True}, SPACE)
+    check_sampler("tpe", {"n_startup_trials": 20, "group": True}, SPACE)
 
 
 @pytest.mark.parametrize(
