@@ -20,14 +20,15 @@ from pathlib import Path
 from typing import Any, Final
 
 import rustsim
+from sweep import products
 from sweep.errors import DataError, InputError, ResourceError
-from sweep.readers import READERS, Reader, make_options
-from sweep.readers import ticks as ticks_module
-from sweep.readers.ticks import COLUMNS, Session, Ticks
+from sweep.products import CATALOGUE
+from sweep.readers import READERS, Reader, make_request
+from sweep.readers.ticks import COLUMNS, Request, Rows, Session, Summary
 from sweep.source import SourceConfig
 
 # Goes up whenever this module makes other tapes of the same ticks.
-BUILDER_VERSION: Final = 1
+BUILDER_VERSION: Final = 2
 
 KEY_DIGITS: Final = 16
 _HASH_CHUNK_BYTES: Final = 1 << 20
@@ -61,9 +62,21 @@ class _Order:
 
     path: Path | None
     reader: Reader
-    options: Any
+    source: SourceConfig
     name: str
     document: dict[str, Any]
+
+    def request(self) -> Request:
+        """Return a request for the rows, with nothing counted yet."""
+        source = self.source
+        return make_request(
+            source.reader,
+            self.path,
+            source.instrument,
+            source.options,
+            policy=source.check,
+            product=source.product,
+        )
 
 
 def ensure_tapes(
@@ -84,19 +97,13 @@ def ensure_tapes(
     if not _NAME.fullmatch(source.instrument):
         message = "Expected a product of up to 64 letters, digits, dots and dashes"
         raise InputError(f"{message}, found {source.instrument!r}")
-    options = make_options(source.reader, source.options)
-    reader = READERS[source.reader]
-    if reader.needs_files and not source.paths:
-        raise InputError(f"The reader {source.reader} needs files: give data.source.paths")
-    if source.paths and not reader.needs_files:
-        message = f"The reader {source.reader} reads no files, found {source.paths[0]}"
-        raise InputError(f"{message}: leave data.source.paths out")
+    paths: tuple[Path | None, ...] = source.paths or (None,)
+    orders = [_order(source, path) for path in paths]
     try:
         cache.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ResourceError(f"{cache}: cannot make the folder for tapes: {error}") from error
-    paths: tuple[Path | None, ...] = source.paths or (None,)
-    return [_ensure(_order(source, reader, options, path), cache, progress) for path in paths]
+    return [_ensure(order, cache, progress) for order in orders]
 
 
 def open_info(path: Path) -> TapeInfo:
@@ -124,13 +131,25 @@ def open_info(path: Path) -> TapeInfo:
     )
 
 
-def _order(source: SourceConfig, reader: Reader, options: Any, path: Path | None) -> _Order:
+def _order(source: SourceConfig, path: Path | None) -> _Order:
+    # Refuses options, rules and files that do not fit before anything is read.
+    request = make_request(
+        source.reader,
+        path,
+        source.instrument,
+        source.options,
+        policy=source.check,
+        product=source.product,
+    )
+    reader = READERS[source.reader]
     document = {
         "builder": BUILDER_VERSION,
         "reader": source.reader,
         "reader_code": _code_hash(reader),
         "instrument_name": source.instrument,
-        "options": asdict(options),
+        "options": asdict(request.options),
+        "check": {rule: request.audit.action(rule) for rule in reader.rules},
+        "product": source.product,
         # The name without its folder: a tape is the same wherever its source lies.
         "source": [] if path is None else [_fingerprint(path)],
     }
@@ -139,18 +158,19 @@ def _order(source: SourceConfig, reader: Reader, options: Any, path: Path | None
     return _Order(
         path=path,
         reader=reader,
-        options=options,
+        source=source,
         name=f"{stem}-{source.instrument}-{key}.tape",
         document=document,
     )
 
 
 def _code_hash(reader: Reader) -> str:
-    """Return a hash over the code that makes rows: the reader's file, its values, its version."""
+    """Return a hash over what makes rows: the reader, what readers share, products, versions."""
     digest = hashlib.sha256(f"{reader.version}\n{rustsim.__version__}\n".encode())
-    for module in (inspect.getmodule(reader.read), ticks_module):
-        assert module is not None, reader
-        digest.update(inspect.getsource(module).encode())
+    own = Path(inspect.getfile(reader.read))
+    others = {Path(inspect.getfile(other.read)) for other in READERS.values()} - {own}
+    for path in sorted({*own.parent.glob("*.py")} - others) + [Path(products.__file__), CATALOGUE]:
+        digest.update(path.read_bytes())
     return digest.hexdigest()
 
 
@@ -206,20 +226,31 @@ def _lock(path: Path, say: Progress) -> Iterator[None]:
 
 
 def _build(order: _Order, path: Path) -> None:
-    ticks = order.reader.read(order.path, order.document["instrument_name"], order.options)
-    if order.path is not None and [_fingerprint(order.path)] != order.document["source"]:
-        raise DataError(f"{order.path}: changed while it was read; wait until it is complete")
-    document = order.document | {
-        "instrument": dict(ticks.instrument),
-        "sessions": [asdict(session) for session in ticks.sessions],
-        "facts": dict(ticks.facts),
-    }
-    source = str(order.path) if order.path else f"synthetic market {order.name}"
-    write_tape(path, ticks, source, json.dumps(document, sort_keys=True))
+    request = order.request()
+
+    def describe(summary: Summary) -> str:
+        if order.path is not None and [_fingerprint(order.path)] != order.document["source"]:
+            raise DataError(f"{order.path}: changed while it was read; wait until it is complete")
+        document = order.document | {
+            "instrument": dict(summary.instrument),
+            "sessions": [asdict(session) for session in summary.sessions],
+            "facts": dict(summary.facts) | {"checks": request.audit.report()},
+        }
+        return json.dumps(document, sort_keys=True)
+
+    write_tape(path, order.reader.read(request), request.audit.source, describe)
 
 
-def write_tape(path: Path, ticks: Ticks, source: str, metadata: str) -> dict[str, Any]:
-    """Write ticks as a tape; nothing is left behind if that fails.
+def write_tape(
+    path: Path, rows: Rows, source: str, describe: Callable[[Summary], str]
+) -> dict[str, Any]:
+    """Write rows as a tape, chunk by chunk; nothing is left behind if that fails.
+
+    Args:
+        path: The tape.
+        rows: What a reader yields.
+        source: Named in messages about bad rows.
+        describe: Makes the metadata once every row is read.
 
     Returns:
         What `rustsim.TapeBuilder.finish` returns.
@@ -228,13 +259,22 @@ def write_tape(path: Path, ticks: Ticks, source: str, metadata: str) -> dict[str
         DataError: A row breaks a rule; the message names source and row.
         ResourceError: The disk is full or the folder cannot be written.
     """
-    columns = [ticks.columns.get(name) for name in COLUMNS]
-    has_local = "local_ns" in ticks.columns
+    first = next(rows, None)
+    if first is None:
+        raise DataError(f"{source}: the file holds no row")
+    has_local = "local_ns" in first
     try:
         builder = rustsim.TapeBuilder(str(path), has_local=has_local, source=source)
         try:
-            builder.append(*columns)
-            return builder.finish(metadata)
+            chunk = first
+            while True:
+                builder.append(*(chunk.get(name) for name in COLUMNS))
+                try:
+                    chunk = next(rows)
+                except StopIteration as stop:
+                    summary: Summary = stop.value
+                    break
+            return builder.finish(describe(summary))
         finally:
             builder.abort()  # does nothing after finish
     except rustsim.TickError as error:

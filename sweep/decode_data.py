@@ -4,10 +4,12 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from sweep.declared import declared_rules, is_required
 from sweep.document import Node
+from sweep.errors import InputError
+from sweep.products import Product
 from sweep.readers import OPTIONS, READERS
 from sweep.reading import NOT_BUILT, Fields
 from sweep.schema import DataSection
@@ -47,8 +49,46 @@ def _source(fields: Fields, folder: Path) -> SourceConfig:
     if needs_files:
         node = fields.node("paths", required=bool(reader))
         paths = _paths(node, fields, folder) if node is not None else ()
+    check = _policy(fields.section("check"), reader)
+    product = _product(fields, instrument)
     fields.close()
-    return SourceConfig(reader=reader, instrument=instrument, paths=paths, options=options)
+    return SourceConfig(
+        reader=reader,
+        instrument=instrument,
+        paths=paths,
+        options=options,
+        check=check,
+        product=product,
+    )
+
+
+def _policy(fields: Fields, reader: str) -> dict[str, str]:
+    """Return the chosen actions by rule of the reader."""
+    rules = READERS[reader].rules if reader in READERS else {}
+    chosen = {
+        name: fields.option(name, rule.actions) for name, rule in rules.items() if fields.has(name)
+    }
+    for name in rules:
+        fields.allow(name)
+    if reader in READERS:
+        fields.close()
+    return chosen
+
+
+def _product(fields: Fields, instrument: str) -> dict[str, Any]:
+    """Return the description of the product, checked by making it once."""
+    node = fields.node("product")
+    if node is None:
+        return {}
+    table = node.plain()
+    if not isinstance(table, dict):
+        fields.reading.problems.add(node, f"Expected a mapping, found {node.describe()}")
+        return {}
+    try:
+        Product.from_table(instrument, table)
+    except InputError as error:
+        fields.reading.problems.add(node, str(error))
+    return table
 
 
 def decode_options(fields: Fields, declaration: type) -> dict[str, Scalar]:

@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from sweep.errors import SweepError
 from sweep.space import Scalar
@@ -57,6 +57,16 @@ class Node:
                 return f"a list of {len(self.value)}"
             case _:
                 return "a mapping with the keys " + (", ".join(self.value) or "(none)")
+
+    def plain(self) -> Any:
+        """Return the value without positions, as scalars, lists and dictionaries."""
+        match self.value:
+            case tuple():
+                return [item.plain() for item in self.value]
+            case dict():
+                return {key: item.plain() for key, item in self.value.items()}
+            case scalar:
+                return scalar
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from sweep.space import Scalar
 
@@ -17,9 +18,15 @@ class SourceConfig:
             Empty for the synthetic reader.
         options: Options of the reader by field name, checked against its options dataclass;
             only what the study file states, defaults are the reader's.
+        check: Actions by rule of the reader that differ from its defaults, see
+            `sweep.readers.audit`.
+        product: What one tick and one lot are, in place of the catalogue's product; plain values
+            by the names of `sweep.products.Product`.
     """
 
     reader: str
     instrument: str
     paths: tuple[Path, ...] = ()
     options: dict[str, Scalar] = field(default_factory=dict)
+    check: dict[str, str] = field(default_factory=dict)
+    product: dict[str, Any] = field(default_factory=dict)

@@ -4,7 +4,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from sweep.readers import canonical_parquet, synthetic
+from sweep.readers import canonical_parquet, read_ticks, synthetic
 
 
 def write_market(
@@ -26,7 +26,7 @@ def write_market(
         canonical_parquet.write_columns(path, orders, document)
         rows = len(orders["exch_ns"])
     else:
-        ticks = synthetic.read(None, instrument, options)
+        ticks = read_ticks("synthetic", None, instrument, options=asdict(options))
         canonical_parquet.write(path, ticks)
         rows = ticks.row_count
     return {"path": str(path), "rows": rows, "bytes": path.stat().st_size, "mode": options.mode}

@@ -1,13 +1,16 @@
 """Readers of tick sources, by name: one file and one line in `READERS` each."""
 
+import datetime
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from sweep.errors import InputError
+from sweep.products import Product, find_product
 from sweep.readers import canonical_parquet, shioaji_parquet, synthetic
-from sweep.readers.ticks import Ticks
+from sweep.readers.audit import Audit, Rule
+from sweep.readers.ticks import Request, Rows, Ticks, collect
 from sweep.space import Scalar
 
 
@@ -17,13 +20,15 @@ class Reader:
 
     Attributes:
         options: Dataclass of its options, whose fields carry `doc`, `unit`, `low` and `high`.
-        read: Takes a file (None if the reader needs none), a product and options.
+        read: Reads what is requested, chunk by chunk.
+        rules: What a sound source obeys, by name; see `sweep.readers.audit`.
         needs_files: Whether it reads files; one tape is made of each.
         version: Part of the names of tapes, beside the hash of the reader's source.
     """
 
     options: type
-    read: Callable[[Path | None, str, Any], Ticks]
+    read: Callable[[Request], Rows]
+    rules: Mapping[str, Rule] = field(default_factory=dict)
     needs_files: bool = True
     version: int = 1
 
@@ -44,6 +49,61 @@ READERS: Final[dict[str, Reader]] = {
 }
 
 OPTIONS: Final[dict[str, type]] = {name: reader.options for name, reader in READERS.items()}
+
+
+def make_request(
+    reader: str,
+    path: Path | None,
+    instrument: str,
+    options: Mapping[str, Scalar] | None = None,
+    *,
+    policy: Mapping[str, str] | None = None,
+    product: Mapping[str, Any] | None = None,
+    is_check: bool = False,
+) -> Request:
+    """Return a request for one file of a reader.
+
+    Args:
+        reader: Name of a reader.
+        path: The file; None for a reader that needs none.
+        instrument: Name of the product.
+        options: Options of the reader that differ from its defaults.
+        policy: Actions by rule that differ from its defaults.
+        product: Description of the product, in place of the catalogue's.
+        is_check: See `Audit`.
+
+    Raises:
+        InputError: There is no such reader, option, rule or action, or files do not fit the reader.
+    """
+    made = make_options(reader, options or {})
+    if READERS[reader].needs_files and path is None:
+        raise InputError(f"The reader {reader} needs files: give data.source.paths")
+    if path is not None and not READERS[reader].needs_files:
+        message = f"The reader {reader} reads no files, found {path}"
+        raise InputError(f"{message}: leave data.source.paths out")
+    described = Product.from_table(instrument, product) if product else None
+
+    def find(on: datetime.date) -> Product:
+        return described or find_product(instrument, on)
+
+    source = str(path) if path else f"the {reader} market {instrument}"
+    return Request(
+        path=path,
+        instrument=instrument,
+        options=made,
+        audit=Audit(source, READERS[reader].rules, policy, is_check=is_check),
+        product=find,
+    )
+
+
+def read_ticks(reader: str, path: Path | None, instrument: str, **settings: Any) -> Ticks:
+    """Return all ticks of one file that fits into memory; arguments as of `make_request`.
+
+    Raises:
+        DataError: The file is damaged or a row breaks a rule.
+        InputError: As `make_request`.
+    """
+    return collect(READERS[reader].read(make_request(reader, path, instrument, **settings)))
 
 
 def make_options(reader: str, values: Mapping[str, Scalar]) -> Any:

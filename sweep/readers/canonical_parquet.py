@@ -15,8 +15,17 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from sweep.errors import DataError, InputError, ResourceError
-from sweep.readers.ticks import COLUMNS, OPTIONAL_COLUMNS, Session, Ticks, make_instrument
+from sweep.errors import DataError, ResourceError
+from sweep.readers.ticks import (
+    COLUMNS,
+    OPTIONAL_COLUMNS,
+    Request,
+    Rows,
+    Session,
+    Summary,
+    Ticks,
+    make_instrument,
+)
 
 _KEY: Final = b"sweep"
 
@@ -45,14 +54,14 @@ class CanonicalParquetOptions:
     )
 
 
-def read(path: Path | None, instrument: str, options: CanonicalParquetOptions) -> Ticks:
-    """Return the ticks of one file; the tape builder checks the rows.
+def read(request: Request) -> Rows:
+    """Read the ticks of one file; the tape builder checks the rows.
 
     Raises:
         DataError: The file is damaged, or columns or metadata are not as stated.
     """
-    if path is None:
-        raise InputError("The reader canonical_parquet needs files: give data.source.paths")
+    path, instrument = request.file, request.instrument
+    options: CanonicalParquetOptions = request.options
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -81,9 +90,11 @@ def read(path: Path | None, instrument: str, options: CanonicalParquetOptions) -
             tick_value_minor=options.tick_value_minor,
             visible_levels=options.visible_levels,
         )
-    facts = document.get("facts", {})
-    return Ticks(
-        columns=columns, instrument=stated | {"name": instrument}, sessions=sessions, facts=facts
+    yield columns
+    return Summary(
+        instrument=stated | {"name": instrument},
+        sessions=sessions,
+        facts=document.get("facts", {}),
     )
 
 

@@ -29,6 +29,7 @@ import numpy.typing as npt
 
 import rustsim
 from sweep.errors import DataError, InputError
+from sweep.products import Product
 from sweep.readers.ticks import (
     COLUMNS,
     FLAG_IMAGE,
@@ -39,10 +40,11 @@ from sweep.readers.ticks import (
     KIND_TRADE,
     SIDE_ASK,
     SIDE_BID,
+    Request,
+    Rows,
     Session,
-    Ticks,
+    Summary,
     contiguous,
-    make_instrument,
 )
 
 VISIBLE_LEVELS: Final = 5
@@ -84,52 +86,30 @@ class ShioajiParquetOptions:
     """Options of the reader of recorded five-level files: none so far."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Contract:
-    """What the exchange states about a product; `steps` are (from tick, step in ticks)."""
-
-    ticks_per_point: int
-    tick_value_minor: int  # NTD
-    max_order_lots: int
-    steps: tuple[tuple[int, int], ...] = ((0, 1),)
+PRODUCTS: Final = ("TXF", "MXF", "TMF", "TXO")
 
 
-_CONTRACTS: Final = {
-    "TXF": _Contract(ticks_per_point=1, tick_value_minor=200, max_order_lots=100),
-    "MXF": _Contract(ticks_per_point=1, tick_value_minor=50, max_order_lots=100),
-    "TMF": _Contract(ticks_per_point=1, tick_value_minor=10, max_order_lots=100),
-    "TXO": _Contract(
-        ticks_per_point=10,
-        tick_value_minor=5,
-        max_order_lots=200,
-        steps=((0, 1), (100, 5), (500, 10), (5_000, 50), (10_000, 100)),
-    ),
-}
-
-
-def read(path: Path | None, instrument: str, options: ShioajiParquetOptions) -> Ticks:
-    """Return the ticks of one recorded file.
+def read(request: Request) -> Rows:
+    """Read the ticks of one recorded file.
 
     Raises:
         DataError: The file is damaged or a row breaks a rule; the message names file and row.
         InputError: The instrument is not one that this reader knows.
     """
-    del options
-    contract = _CONTRACTS.get(instrument)
-    if contract is None:
-        message = f"The reader shioaji_parquet knows {', '.join(_CONTRACTS)}, found {instrument!r}"
-        raise InputError(message)
-    if path is None:
-        raise InputError("The reader shioaji_parquet needs files: give data.source.paths")
+    path = request.file
+    if request.instrument not in PRODUCTS:
+        message = f"The reader shioaji_parquet knows {', '.join(PRODUCTS)}"
+        raise InputError(f"{message}, found {request.instrument!r}")
     raw = _load(path)
     kind, side = _events(path, raw["ev"])
     exch_ns, time_note = _times(path, raw["exch_ts"])
+    product = request.product(_trade_day(exch_ns))
     columns = {
         "exch_ns": exch_ns,
         "kind": kind,
         "side": side,
         "flags": _clock_flags(exch_ns) | np.where(kind == KIND_TRADE, 0, FLAG_IMAGE),
-        "price": _prices(path, raw["px"], kind, contract),
+        "price": _prices(path, raw["px"], kind, product),
         "qty": _quantities(path, raw["qty"], kind),
     }
     columns["flags"][kind == KIND_CLEAR] = 0
@@ -143,16 +123,12 @@ def read(path: Path | None, instrument: str, options: ShioajiParquetOptions) -> 
         "repeated_levels": _repeated_levels(columns),
         "time": time_note,
         "local_clock": False,
+        "product": product.to_json(),
     }
     stops = [*starts[1:], len(columns["exch_ns"])]
-    return Ticks(
-        columns=columns,
-        instrument=make_instrument(
-            instrument,
-            tick_value_minor=contract.tick_value_minor,
-            visible_levels=VISIBLE_LEVELS,
-            max_order_lots=contract.max_order_lots,
-        ),
+    yield columns
+    return Summary(
+        instrument=product.exchange_part(visible_levels=VISIBLE_LEVELS),
         sessions=tuple(
             Session(name=name, row_start=start, row_stop=stop)
             for name, start, stop in zip(names, starts, stops, strict=True)
@@ -221,16 +197,16 @@ def _times(path: Path, exch_ts: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], str
 
 
 def _prices(
-    path: Path, px: npt.NDArray[Any], kind: npt.NDArray[Any], contract: _Contract
+    path: Path, px: npt.NDArray[Any], kind: npt.NDArray[Any], product: Product
 ) -> npt.NDArray[Any]:
     is_clear = kind == KIND_CLEAR
     # Written so that NaN fails.
     good = is_clear | ((px > 0.0) & (px <= _PRICE_POINTS_MAX))
     _refuse(path, ~good, px, "expected a price above 0")
-    scaled = np.where(is_clear, 0.0, px) * contract.ticks_per_point
+    scaled = np.where(is_clear, 0.0, px) / float(product.tick_size)
     ticks: npt.NDArray[Any] = np.rint(scaled)
     off_grid = np.abs(scaled - ticks) > 1e-6
-    for low, step in contract.steps:
+    for low, step in product.step_ticks():
         off_grid |= (ticks > low) & (ticks % step != 0)
     _refuse(path, off_grid, px, "expected a price on the exchange's tick grid")
     return ticks
@@ -248,6 +224,11 @@ def _quantities(path: Path, qty: npt.NDArray[Any], kind: npt.NDArray[Any]) -> np
 def _time_of_day(exch_ns: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Return seconds since midnight in Taipei."""
     return (exch_ns // 1_000_000_000 + _TAIPEI_S) % _DAY_S
+
+
+def _trade_day(exch_ns: npt.NDArray[Any]) -> datetime.date:
+    day = int(exch_ns[0] // 1_000_000_000 + _TAIPEI_S) // _DAY_S
+    return datetime.date(1970, 1, 1) + datetime.timedelta(days=day)
 
 
 def _clock_flags(exch_ns: npt.NDArray[Any]) -> npt.NDArray[Any]:

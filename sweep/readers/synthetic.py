@@ -3,7 +3,6 @@
 import datetime
 import json
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -11,7 +10,7 @@ import numpy.typing as npt
 
 import rustsim
 from sweep.errors import InputError
-from sweep.readers.ticks import COLUMNS, Session, Ticks, make_instrument
+from sweep.readers.ticks import COLUMNS, Request, Rows, Session, Summary, make_instrument
 
 # Goes up whenever equal options give other rows than before; it is part of the names of tapes.
 SYNTHETIC_VERSION: Final = 1
@@ -85,23 +84,22 @@ class SyntheticOptions:
     )
 
 
-def read(path: Path | None, instrument: str, options: SyntheticOptions) -> Ticks:
-    """Return the ticks of a synthetic market.
+def read(request: Request) -> Rows:
+    """Read the ticks of a synthetic market.
 
     Raises:
         InputError: An option is out of range, or asks for single orders.
     """
-    if path is not None:
-        raise InputError("The reader synthetic reads no files: leave data.source.paths out")
+    options: SyntheticOptions = request.options
     if options.mode == "l3":
         raise InputError("Replays take five_level or l2; l3 is for `data generate` only")
     market = generate(options)
     names = [name for name in COLUMNS if name in market]
     columns = {name: np.frombuffer(market[name], COLUMNS[name]) for name in names}
-    return Ticks(
-        columns=columns,
+    yield columns
+    return Summary(
         instrument=make_instrument(
-            instrument,
+            request.instrument,
             tick_value_minor=options.tick_value_minor,
             visible_levels=VISIBLE_LEVELS if options.mode == "five_level" else 0,
         ),

@@ -1,11 +1,16 @@
 """Canonical ticks: what every reader returns and every tape holds."""
 
-from collections.abc import Mapping
+import datetime
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
+
+from sweep.products import Product
+from sweep.readers.audit import Audit
 
 KIND_LEVEL: Final = 0
 KIND_TRADE: Final = 1
@@ -41,6 +46,49 @@ class Session:
     name: str
     row_start: int
     row_stop: int
+
+
+# Arrays of equal length by the names of `COLUMNS`; optional ones may be missing.
+Columns = dict[str, npt.NDArray[Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What a reader is asked for.
+
+    Attributes:
+        path: The file; None for a reader that needs none.
+        instrument: Name of the product, as under `data.source.instrument`.
+        options: The reader's own options.
+        audit: Hears of every row that breaks a rule of the reader.
+        product: Finds the product as it was on a day; raises InputError for an unknown one.
+    """
+
+    path: Path | None
+    instrument: str
+    options: Any
+    audit: Audit
+    product: Callable[[datetime.date], Product]
+
+    @property
+    def file(self) -> Path:
+        """The file of a reader that needs one."""
+        assert self.path is not None, "the data room gives a file to every reader that needs one"
+        return self.path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """What is known once the last row is read; attributes as of `Ticks`."""
+
+    instrument: Mapping[str, Any]
+    sessions: tuple["Session", ...]
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+# Yields columns chunk by chunk, in the order of rows and of bounded size, so that a file larger
+# than the memory can be read; all chunks hold the same columns. Returns the summary.
+Rows = Generator[Columns, None, Summary]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +145,24 @@ def make_instrument(
         "visible_levels": visible_levels,
         "max_order_lots": max_order_lots,
     }
+
+
+def collect(rows: Rows) -> Ticks:
+    """Return all rows of a reader as one value; for files that fit into memory."""
+    chunks = []
+    while True:
+        try:
+            chunks.append(next(rows))
+        except StopIteration as stop:
+            summary: Summary = stop.value
+            break
+    columns = {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
+    return Ticks(
+        columns=columns,
+        instrument=summary.instrument,
+        sessions=summary.sessions,
+        facts=summary.facts,
+    )
 
 
 def contiguous(values: Any, kind: type[np.generic]) -> npt.NDArray[Any]:

@@ -12,8 +12,7 @@ import pytest
 import rustsim
 from sweep.data import TapeInfo, ensure_tapes
 from sweep.errors import DataError, InputError
-from sweep.readers import shioaji_parquet
-from sweep.readers.shioaji_parquet import ShioajiParquetOptions
+from sweep.readers import read_ticks
 from sweep.readers.ticks import (
     FLAG_IMAGE,
     FLAG_INDICATIVE,
@@ -76,7 +75,7 @@ def day() -> list[Row]:
 
 
 def read(path: Path, instrument: str = "TXF") -> Ticks:
-    return shioaji_parquet.read(path, instrument, ShioajiParquetOptions())
+    return read_ticks("shioaji_parquet", path, instrument)
 
 
 # --- what is made of the rows ---------------------------------------------------------------------

@@ -14,15 +14,14 @@ import rustsim
 from sweep import data
 from sweep.data import TapeInfo, ensure_tapes, open_info
 from sweep.errors import DataError, InputError
-from sweep.readers import canonical_parquet, synthetic
-from sweep.readers.synthetic import SyntheticOptions
+from sweep.readers import canonical_parquet, read_ticks
 from sweep.readers.ticks import Session, Ticks
 from sweep.source import SourceConfig
 
 
 @pytest.fixture
 def ticks() -> Ticks:
-    return synthetic.read(None, "SYN", SyntheticOptions(events=2_000))
+    return read_ticks("synthetic", None, "SYN", options={"events": 2_000})
 
 
 @pytest.fixture

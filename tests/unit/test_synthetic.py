@@ -1,7 +1,7 @@
 """The synthetic market as a source: figures near the recorded ones, equal bytes, strict options."""
 
 import hashlib
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,7 @@ import pytest
 from sweep.data import ensure_tapes, open_info
 from sweep.errors import InputError
 from sweep.market_figures import tape_figures
-from sweep.readers import canonical_parquet, make_options, synthetic
-from sweep.readers.canonical_parquet import CanonicalParquetOptions
+from sweep.readers import make_options, read_ticks, synthetic
 from sweep.readers.synthetic import SyntheticOptions
 from sweep.source import SourceConfig
 from sweep.synthetic import write_market
@@ -82,7 +81,7 @@ def test_equal_options_give_equal_tapes(tmp_path: Path) -> None:
 
 def test_rows_are_those_of_this_version() -> None:
     """A change of the model raises SYNTHETIC_VERSION and sets this digest anew."""
-    ticks = synthetic.read(None, "SYN", SyntheticOptions(events=20_000, seed=3))
+    ticks = read_ticks("synthetic", None, "SYN", options={"events": 20_000, "seed": 3})
     digest = hashlib.sha256()
     for name in sorted(ticks.columns):
         digest.update(ticks.columns[name].tobytes())
@@ -104,8 +103,8 @@ def test_sessions_cover_every_row_and_start_a_day_apart(tmp_path: Path) -> None:
 def test_columns_survive_parquet(tmp_path: Path, mode: str) -> None:
     options = make_options("synthetic", {"events": 5_000, "mode": mode, "session_minutes": 10})
     market = write_market(tmp_path / "a.parquet", "SYN", options)
-    read = canonical_parquet.read(tmp_path / "a.parquet", "SYN", CanonicalParquetOptions())
-    made = synthetic.read(None, "SYN", options)
+    read = read_ticks("canonical_parquet", tmp_path / "a.parquet", "SYN")
+    made = read_ticks("synthetic", None, "SYN", options=asdict(options))
     assert market["rows"] == read.row_count == made.row_count
     assert read.sessions == made.sessions
     assert read.instrument == made.instrument

@@ -1,0 +1,175 @@
+"""Products: what one tick and one lot of an instrument are, by name and date.
+
+The catalogue is `products.toml` beside this file. A study may describe a product of its own, or
+another version of a known one, under `data.source.product`.
+"""
+
+import dataclasses
+import datetime
+import functools
+import tomllib
+from collections.abc import Mapping
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Final, Self
+
+from sweep.errors import InputError
+
+CATALOGUE: Final = Path(__file__).with_name("products.toml")
+FOREVER: Final = datetime.date.max
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Product:
+    """One version of a product.
+
+    Attributes:
+        name: Name that study files use.
+        venue: Where it trades.
+        currency: ISO code, or the name of a coin.
+        minor_per_unit: Minor units in one unit of the currency; money is counted in minor units.
+        tick_size: Price of one step of the price ladder: the finest step of the product.
+        steps: Coarser steps by price: pairs (from this price on, step), ascending.
+        lot_size: Units of a recorded quantity in one lot.
+        multiplier: Money, in units of the currency, of a price of 1 for a recorded quantity of 1.
+        order_lots_max: Largest order in lots, None for no limit.
+        since: First day of this version.
+        until: Last day of this version.
+    """
+
+    name: str
+    venue: str
+    currency: str
+    minor_per_unit: int
+    tick_size: Decimal
+    lot_size: Decimal
+    multiplier: Decimal
+    steps: tuple[tuple[Decimal, Decimal], ...] = ()
+    order_lots_max: int | None = None
+    since: datetime.date = datetime.date.min
+    until: datetime.date = FOREVER
+
+    def __post_init__(self) -> None:
+        for field in ("tick_size", "lot_size", "multiplier", "minor_per_unit"):
+            if not getattr(self, field) > 0:
+                raise InputError(f"{self.name}: {field} must be positive")
+        for price, step in self.steps:
+            if step % self.tick_size or price % step:
+                message = f"{self.name}: a step of {step} from {price} on is not on the ladder"
+                raise InputError(message)
+        if self._tick_value.denominator != 1:
+            message = f"{self.name}: one tick of one lot is {self._tick_value} minor units"
+            raise InputError(f"{message}, expected an integer: raise minor_per_unit")
+
+    @property
+    def _tick_value(self) -> Fraction:
+        factors = (self.tick_size, self.lot_size, self.multiplier, self.minor_per_unit)
+        product = Fraction(1)
+        for factor in factors:
+            product *= Fraction(factor)
+        return product
+
+    @property
+    def tick_value_minor(self) -> int:
+        """Value of one tick for one lot, in minor units: tick x lot x multiplier x minor units.
+
+        TXF: 1 point x 1 contract x 200 NTD = 200. BTCUSDT: 0.1 x 0.001 x 1 USDT x 10^8 = 10,000.
+        """
+        return self._tick_value.numerator
+
+    def step_ticks(self) -> tuple[tuple[int, int], ...]:
+        """Return the steps as (from tick, step in ticks), the finest first."""
+        finest = ((0, 1),) if not self.steps or self.steps[0][0] > 0 else ()
+        found = (
+            (int(price / self.tick_size), int(step / self.tick_size)) for price, step in self.steps
+        )
+        return (*finest, *found)
+
+    def exchange_part(self, *, visible_levels: int) -> dict[str, Any]:
+        """Return the part `instrument` of an exchange description; price limits are not known.
+
+        Args:
+            visible_levels: Levels a side that the feed shows, 0 for all.
+        """
+        return {
+            "name": self.name,
+            "tick_value_minor": self.tick_value_minor,
+            "price_min": None,
+            "price_max": None,
+            "visible_levels": visible_levels,
+            "max_order_lots": self.order_lots_max,
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the product as plain JSON, for the facts of a tape."""
+        return {
+            "name": self.name,
+            "venue": self.venue,
+            "currency": self.currency,
+            "minor_per_unit": self.minor_per_unit,
+            "tick_size": str(self.tick_size),
+            "lot_size": str(self.lot_size),
+            "multiplier": str(self.multiplier),
+            "steps": [[str(price), str(step)] for price, step in self.steps],
+            "order_lots_max": self.order_lots_max,
+            "since": self.since.isoformat(),
+            "until": self.until.isoformat(),
+        }
+
+    @classmethod
+    def from_table(cls, name: str, table: Mapping[str, Any]) -> Self:
+        """Return a product from plain values: numbers may be texts, so that 0.1 stays 0.1.
+
+        Raises:
+            InputError: A key is unknown or missing, or a value does not fit.
+        """
+        known = {field.name: field for field in dataclasses.fields(cls)}
+        for key in table:
+            if key not in known or key == "name":
+                raise InputError(
+                    f"The product {name} has no key {key!r}; known: {', '.join(known)}"
+                )
+        values: dict[str, Any] = dict(table)
+        try:
+            for key in ("tick_size", "lot_size", "multiplier"):
+                if key in values:
+                    values[key] = Decimal(str(values[key]))
+            if "steps" in values:
+                values["steps"] = tuple(
+                    (Decimal(str(price)), Decimal(str(step))) for price, step in values["steps"]
+                )
+            for key in ("since", "until"):
+                if isinstance(values.get(key), str):
+                    values[key] = datetime.date.fromisoformat(values[key])
+            return cls(name=name, **values)
+        except (TypeError, ValueError, ArithmeticError) as error:
+            raise InputError(f"The product {name}: {error}") from error
+
+
+def find_product(name: str, on: datetime.date) -> Product:
+    """Return the version of a product that held on a day.
+
+    Raises:
+        InputError: The catalogue does not know the product, or not on that day.
+    """
+    versions = _catalogue().get(name)
+    if versions is None:
+        message = f"The catalogue has no product {name!r}; known: {', '.join(_catalogue())}"
+        raise InputError(f"{message}; describe it under data.source.product")
+    for version in versions:
+        if version.since <= on <= version.until:
+            return version
+    spans = ", ".join(f"{version.since} to {version.until}" for version in versions)
+    raise InputError(f"The product {name} is known for {spans}, not for {on}")
+
+
+@functools.cache
+def _catalogue() -> dict[str, tuple[Product, ...]]:
+    document = tomllib.loads(CATALOGUE.read_text(encoding="utf-8"), parse_float=Decimal)
+    found: dict[str, tuple[Product, ...]] = {}
+    for table in document["product"]:
+        values = dict(table)
+        for name in values.pop("names"):
+            found[name] = (*found.get(name, ()), Product.from_table(name, values))
+    return found
