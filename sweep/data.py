@@ -58,9 +58,13 @@ class TapeInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Order:
-    """One tape to be made: from which file, with what, under which name."""
+    """One tape to be made: from which file, with what, under which name.
+
+    `files` is the file and what is read along with it; see `Reader.companions`.
+    """
 
     path: Path | None
+    files: tuple[Path, ...]
     reader: Reader
     source: SourceConfig
     name: str
@@ -142,6 +146,7 @@ def _order(source: SourceConfig, path: Path | None) -> _Order:
         product=source.product,
     )
     reader = READERS[source.reader]
+    files = () if path is None else (path, *reader.companions(path, request.options))
     document = {
         "builder": BUILDER_VERSION,
         "reader": source.reader,
@@ -151,12 +156,13 @@ def _order(source: SourceConfig, path: Path | None) -> _Order:
         "check": {rule: request.audit.action(rule) for rule in reader.rules},
         "product": source.product,
         # The name without its folder: a tape is the same wherever its source lies.
-        "source": [] if path is None else [_fingerprint(path)],
+        "source": [_fingerprint(file) for file in files],
     }
     key = hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:KEY_DIGITS]
     stem = source.reader if path is None else path.stem[:_STEM_MAX]
     return _Order(
         path=path,
+        files=files,
         reader=reader,
         source=source,
         name=f"{stem}-{source.instrument}-{key}.tape",
@@ -169,7 +175,7 @@ def _code_hash(reader: Reader) -> str:
     digest = hashlib.sha256(f"{reader.version}\n{rustsim.__version__}\n".encode())
     own = Path(inspect.getfile(reader.read))
     others = {Path(inspect.getfile(other.read)) for other in READERS.values()} - {own}
-    for path in sorted({*own.parent.glob("*.py")} - others) + [Path(products.__file__), CATALOGUE]:
+    for path in (*sorted({*own.parent.glob("*.py")} - others), Path(products.__file__), CATALOGUE):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 
@@ -229,8 +235,9 @@ def _build(order: _Order, path: Path) -> None:
     request = order.request()
 
     def describe(summary: Summary) -> str:
-        if order.path is not None and [_fingerprint(order.path)] != order.document["source"]:
-            raise DataError(f"{order.path}: changed while it was read; wait until it is complete")
+        for file, known in zip(order.files, order.document["source"], strict=True):
+            if _fingerprint(file) != known:
+                raise DataError(f"{file}: changed while it was read; wait until it is complete")
         document = order.document | {
             "instrument": dict(summary.instrument),
             "sessions": [asdict(session) for session in summary.sessions],

@@ -14,6 +14,11 @@ from sweep.readers.ticks import Request, Rows, Ticks, collect
 from sweep.space import Scalar
 
 
+def no_companions(path: Path, options: Any) -> tuple[Path, ...]:  # noqa: ARG001 - see Reader
+    """Return no file: what the file itself holds is all there is."""
+    return ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reader:
     """One kind of source.
@@ -24,6 +29,8 @@ class Reader:
         rules: What a sound source obeys, by name; see `sweep.readers.audit`.
         needs_files: Whether it reads files; one tape is made of each.
         version: Part of the names of tapes, beside the hash of the reader's source.
+        companions: Files that are read along with a file, by file and options, such as the trades
+            beside a book; their content is part of the names of tapes, too.
     """
 
     options: type
@@ -31,6 +38,7 @@ class Reader:
     rules: Mapping[str, Rule] = field(default_factory=dict)
     needs_files: bool = True
     version: int = 1
+    companions: Callable[[Path, Any], tuple[Path, ...]] = no_companions
 
 
 READERS: Final[dict[str, Reader]] = {
