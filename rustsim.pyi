@@ -21,6 +21,7 @@ __all__ = [
     "Tape",
     "TapeBuilder",
     "TapeError",
+    "TapeSurvey",
     "TickError",
     "__version__",
     "latency_quantile_ns",
@@ -126,6 +127,17 @@ class TapeBuilder:
     def finish(self, metadata: str) -> dict[str, Any]:
         """Seal the tape; return row_count, content_hash, price_min, price_max, exch_ns_first, exch_ns_last, bytes."""
     def abort(self) -> None: ...
+
+@final
+class TapeSurvey:
+    """Measure rows of a tape in one pass and bounded memory; a session at a time, since it starts with an empty book."""
+
+    def __new__(cls, tape: Tape, start: int, stop: int, *, bin_ns: int) -> TapeSurvey:
+        """Prepare for the rows [start, stop); raise IndexError if the tape has fewer. bin_ns: width of the stretches of time."""
+    def advance(self, rows: int) -> int:
+        """Measure up to so many further rows; return how many are left."""
+    def report(self) -> str:
+        """Return everything measured as JSON; rustsim/src/tape/survey.rs says what the keys mean."""
 
 def scan_book(
     exch_ns: Any, kind: Any, side: Any, flags: Any, price: Any, qty: Any, *, visible_levels: int

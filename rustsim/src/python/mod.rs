@@ -13,6 +13,7 @@ mod exchange;
 mod functions;
 mod result;
 mod strategy;
+mod survey;
 mod synthetic;
 mod tape;
 mod values;
@@ -31,6 +32,8 @@ mod rustsim {
     };
     #[pymodule_export]
     use super::result::ReplayResult;
+    #[pymodule_export]
+    use super::survey::TapeSurvey;
     #[pymodule_export]
     use super::synthetic::synthetic_market;
     #[pymodule_export]

@@ -16,8 +16,10 @@
 //! signal, as with any mapping; tapes are made read-only and are replaced by rename, never rewritten in place.
 
 pub mod format;
+pub mod histogram;
 mod map;
 pub mod reader;
+pub mod survey;
 pub mod validate;
 pub mod view;
 pub mod writer;

@@ -1,0 +1,739 @@
+//! Measures a run of rows in one pass and bounded memory: what happened how often, how large, how far apart.
+//!
+//! The book is the recorded one: `LEVEL` rows set it; prints take from it only where rows carry joins, since level feeds tell the level
+//! after a print themselves. With joins each level is a queue of (row by which an order joined, lots), so that the place of every
+//! cancel is known. Figures of book and trades are those of trading time: auction data only move the book.
+//!
+//! Cost: one tree look-up per row, one pass over the best levels per 8 groups; memory grows with levels, orders, time bins and histogram
+//! bins, not with rows.
+//!
+//! Known limits: a `LEVEL` row that adds lots is one order, also where it is a sum of several (the first rows of a session).
+
+use super::histogram::Histogram;
+use crate::types::{
+    FLAG_GAP, FLAG_IMAGE, FLAG_INDICATIVE, FLAG_OUT_OF_VIEW, KIND_CLEAR, KIND_LEVEL, KIND_TRADE,
+    Nanos, Tick,
+};
+use serde::Serialize;
+use std::collections::{BTreeMap, VecDeque};
+
+/// Longest gaps that are remembered.
+const GAPS_KEPT: usize = 10;
+/// Levels a side whose mean size is measured.
+const DEPTH_LEVELS: usize = 10;
+/// The depth is looked at after every so many groups.
+const DEPTH_EVERY: u64 = 8;
+/// Bins of the place of a cancel in its queue.
+const PLACE_BINS: usize = 20;
+/// Gaps between book messages are counted per millisecond up to this one.
+const GAP_MS_MAX: i64 = 2_000;
+const MS_NS: i64 = 1_000_000;
+
+/// What rows did, by kind.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Mix {
+    /// Levels that grew or appeared.
+    pub added: u64,
+    /// Levels that shrank and still stand.
+    pub reduced: u64,
+    /// Levels that became empty.
+    pub emptied: u64,
+    /// Levels that left the window.
+    pub out_of_view: u64,
+    /// Level rows that changed nothing.
+    pub unchanged: u64,
+    /// Prints.
+    pub trades: u64,
+    /// Wipes of the book.
+    pub clears: u64,
+}
+
+/// Where prints fell, against the best prices at the start of their group.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Prints {
+    /// Hit bids.
+    pub bid: u64,
+    /// Hit asks.
+    pub ask: u64,
+    /// Lots of all.
+    pub lots: u64,
+    /// At the best price of the side that was hit.
+    pub at_best: u64,
+    /// At a worse price: went through the best.
+    pub through: u64,
+    /// At a better price, up to the other side's best.
+    pub inside: u64,
+    /// At or beyond the other side's best.
+    pub other_side: u64,
+    /// While the side that was hit showed nothing.
+    pub no_quote: u64,
+}
+
+/// What joins tell about queues.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Queues {
+    /// Cancels whose order and place are known, in company of others.
+    pub cancels_placed: u64,
+    /// Cancels of an order that stood alone: its place says nothing.
+    pub cancels_alone: u64,
+    /// Cancels without a join, or whose order is not in its queue.
+    pub cancels_unknown: u64,
+    /// Placed cancels by the share of the other lots that stood behind them: bin 0 is the back of the queue.
+    pub place_from_back: [u64; PLACE_BINS],
+    /// Sum of these shares.
+    pub place_sum: f64,
+    /// Placed cancels of the very last order.
+    pub last: u64,
+    /// Placed cancels of the very first order.
+    pub first: u64,
+    /// Prints that took the first order of their queue.
+    pub prints_first: u64,
+    /// Prints that took another order.
+    pub prints_not_first: u64,
+    /// Prints without a join, or whose order is not in its queue.
+    pub prints_unknown: u64,
+    /// Orders in the queues at the best prices.
+    pub orders_at_best: Histogram,
+}
+
+/// One stretch of time.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct TimeBin {
+    /// Start.
+    pub start_ns: Nanos,
+    /// Rows in it.
+    pub rows: u64,
+    /// Prints in trading time.
+    pub trades: u64,
+    /// Their lots.
+    pub lots: u64,
+    /// Twice the last mid, if both sides stood.
+    pub mid2: Option<i64>,
+}
+
+/// Everything measured.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Report {
+    /// All rows.
+    pub rows: u64,
+    /// Rows of trading time.
+    pub trading_rows: u64,
+    /// Rows that are part of an image.
+    pub image_rows: u64,
+    /// Rows right after lost data.
+    pub gap_rows: u64,
+    /// Runs of rows of equal exchange time.
+    pub groups: u64,
+    /// Those with rows of trading time.
+    pub trading_groups: u64,
+    /// Those after which both sides stood.
+    pub two_sided_groups: u64,
+    /// Those after which the best bid stood above the best ask.
+    pub crossed_groups: u64,
+    /// Those after which the best prices were equal.
+    pub locked_groups: u64,
+    /// Time of the first crossed group.
+    pub crossed_first_ns: Option<Nanos>,
+    /// Those that changed a best price.
+    pub best_change_groups: u64,
+    /// What rows of trading time did.
+    pub mix: Mix,
+    /// Where prints fell.
+    pub prints: Prints,
+    /// What joins tell.
+    pub queues: Queues,
+    /// Whether any row carries a join.
+    pub has_joins: bool,
+    /// Exchange time of the first row.
+    pub first_ns: Nanos,
+    /// Exchange time of the last row.
+    pub last_ns: Nanos,
+    /// Largest number that divides every exchange time.
+    pub time_step_ns: u64,
+    /// Lowest and highest price of level rows and prints.
+    pub price_min: i32,
+    /// See `price_min`.
+    pub price_max: i32,
+    /// Rows per group.
+    pub group_rows: Histogram,
+    /// Nanoseconds between groups.
+    pub gaps_ns: Histogram,
+    /// Nanoseconds between groups with level rows, per millisecond; the last bin holds all longer ones.
+    pub level_gaps_ms: BTreeMap<i64, u64>,
+    /// Longest gaps: start and length in nanoseconds.
+    pub longest_gaps: Vec<(Nanos, i64)>,
+    /// Spread in ticks, counted by microseconds for which it stood.
+    pub spread_us: Histogram,
+    /// Lots at a best price after a group.
+    pub best_lots: Histogram,
+    /// Levels that a side shows after a group.
+    pub levels: Histogram,
+    /// Sum of lots by level, both sides; with `depth_samples` the mean.
+    pub depth_lots: [u64; DEPTH_LEVELS],
+    /// Sides looked at.
+    pub depth_samples: u64,
+    /// Lots of a print.
+    pub trade_lots: Histogram,
+    /// Local clock less exchange clock.
+    pub delay_ns: Histogram,
+    /// Rows whose local time is before that of the row above.
+    pub local_falls: u64,
+    /// Stretches of time with rows.
+    pub bins: Vec<TimeBin>,
+}
+
+#[derive(Debug, Default)]
+struct Level {
+    lots: i64,
+    queue: VecDeque<(u64, i64)>,
+}
+
+// By rank: ascending keys are worse prices on both sides.
+type Levels = BTreeMap<i64, Level>;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Best {
+    rank: i64,
+    lots: i64,
+    orders: usize,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Group {
+    exch_ns: Nanos,
+    rows: u64,
+    is_trading: bool,
+    has_levels: bool,
+    best_before: [Option<Best>; 2],
+}
+
+/// A measurement under way.
+#[derive(Debug)]
+pub struct Survey {
+    bin_ns: i64,
+    sides: [Levels; 2],
+    group: Option<Group>,
+    last_group_ns: Option<Nanos>,
+    last_levels_ns: Option<Nanos>,
+    last_local_ns: Nanos,
+    // Spread that stands since the last group, in trading time.
+    spread: Option<i64>,
+    has_local: bool,
+    report: Report,
+}
+
+impl Survey {
+    /// Starts with an empty book; `bin_ns` is the width of the stretches of time.
+    #[must_use]
+    pub fn new(bin_ns: i64, has_local: bool, has_joins: bool) -> Self {
+        Self {
+            bin_ns: bin_ns.max(1),
+            sides: [Levels::new(), Levels::new()],
+            group: None,
+            last_group_ns: None,
+            last_levels_ns: None,
+            last_local_ns: Nanos::MIN,
+            spread: None,
+            has_local,
+            report: Report {
+                has_joins,
+                ..Report::default()
+            },
+        }
+    }
+
+    /// Measures the next rows; `row_start` is the place of the first in its tape.
+    pub fn add(&mut self, rows: &[Tick], row_start: usize) {
+        for (index, row) in rows.iter().enumerate() {
+            if self.group.is_none_or(|group| group.exch_ns != row.exch_ns) {
+                self.end_group();
+                self.begin_group(row.exch_ns);
+            }
+            self.row(row, (row_start + index) as u64 + 1);
+        }
+    }
+
+    /// Ends the last group and returns everything measured.
+    pub fn finish(&mut self) -> &Report {
+        self.end_group();
+        self.group = None;
+        &self.report
+    }
+
+    fn begin_group(&mut self, exch_ns: Nanos) {
+        self.group = Some(Group {
+            exch_ns,
+            rows: 0,
+            is_trading: false,
+            has_levels: false,
+            best_before: [self.best(0), self.best(1)],
+        });
+        let report = &mut self.report;
+        if report.rows == 0 {
+            report.first_ns = exch_ns;
+        }
+        report.last_ns = exch_ns;
+        report.time_step_ns = greatest_divisor(report.time_step_ns, exch_ns.unsigned_abs());
+        let start_ns = exch_ns.div_euclid(self.bin_ns) * self.bin_ns;
+        if report
+            .bins
+            .last()
+            .is_none_or(|bin| bin.start_ns != start_ns)
+        {
+            report.bins.push(TimeBin {
+                start_ns,
+                ..TimeBin::default()
+            });
+        }
+    }
+
+    fn best(&self, side: usize) -> Option<Best> {
+        let (rank, level) = self.sides[side].first_key_value()?;
+        Some(Best {
+            rank: *rank,
+            lots: level.lots,
+            orders: level.queue.len(),
+        })
+    }
+
+    fn row(&mut self, row: &Tick, ordinal: u64) {
+        let is_trading = row.flags & FLAG_INDICATIVE == 0;
+        let report = &mut self.report;
+        report.rows += 1;
+        report.trading_rows += u64::from(is_trading);
+        report.image_rows += u64::from(row.flags & FLAG_IMAGE != 0);
+        report.gap_rows += u64::from(row.flags & FLAG_GAP != 0);
+        if let Some(bin) = report.bins.last_mut() {
+            bin.rows += 1;
+        }
+        if self.has_local {
+            report
+                .delay_ns
+                .add(row.local_ns.saturating_sub(row.exch_ns), 1);
+            report.local_falls += u64::from(row.local_ns < self.last_local_ns);
+            self.last_local_ns = row.local_ns;
+        }
+        if let Some(group) = &mut self.group {
+            group.rows += 1;
+            group.is_trading |= is_trading && row.kind != KIND_CLEAR;
+            group.has_levels |= row.kind == KIND_LEVEL && is_trading;
+        }
+        match row.kind {
+            KIND_CLEAR => {
+                self.sides = [Levels::new(), Levels::new()];
+                self.report.mix.clears += 1;
+            }
+            KIND_LEVEL => self.level(row, ordinal, is_trading),
+            KIND_TRADE => self.trade(row, is_trading),
+            _ => {}
+        }
+    }
+
+    fn see_price(&mut self, price: i32) {
+        let report = &mut self.report;
+        let is_first = report.price_min == 0 && report.price_max == 0;
+        report.price_min = if is_first {
+            price
+        } else {
+            report.price_min.min(price)
+        };
+        report.price_max = if is_first {
+            price
+        } else {
+            report.price_max.max(price)
+        };
+    }
+
+    fn level(&mut self, row: &Tick, ordinal: u64, is_trading: bool) {
+        self.see_price(row.price);
+        let side = usize::from(row.side & 1);
+        let key = rank(side, row.price);
+        let after = i64::from(row.qty);
+        let before = self.sides[side].get(&key).map_or(0, |level| level.lots);
+        if is_trading {
+            let mix = &mut self.report.mix;
+            let is_gone = row.flags & FLAG_OUT_OF_VIEW != 0;
+            let counter = match (after, after - before) {
+                (0, _) if is_gone => &mut mix.out_of_view,
+                (_, 0) => &mut mix.unchanged,
+                (_, change) if change > 0 => &mut mix.added,
+                (0, _) => &mut mix.emptied,
+                _ => &mut mix.reduced,
+            };
+            *counter += 1;
+        }
+        if self.report.has_joins {
+            if after > before {
+                let level = self.sides[side].entry(key).or_default();
+                level.queue.push_back((ordinal, after - before));
+            } else if after < before {
+                let found = self.take(side, key, row.join, before - after);
+                if is_trading {
+                    self.count_cancel(found);
+                }
+            }
+        }
+        if after == 0 {
+            self.sides[side].remove(&key);
+        } else {
+            self.sides[side].entry(key).or_default().lots = after;
+        }
+    }
+
+    fn trade(&mut self, row: &Tick, is_trading: bool) {
+        self.see_price(row.price);
+        let side = usize::from(row.side & 1);
+        let key = rank(side, row.price);
+        let lots = i64::from(row.qty);
+        if is_trading {
+            self.count_print(row, side, key);
+        }
+        if !self.report.has_joins {
+            return;
+        }
+        let found = self.take(side, key, row.join, lots);
+        let queues = &mut self.report.queues;
+        if is_trading {
+            match found {
+                None => queues.prints_unknown += 1,
+                Some(place) if place.ahead == 0 => queues.prints_first += 1,
+                Some(_) => queues.prints_not_first += 1,
+            }
+        }
+        if let Some(level) = self.sides[side].get_mut(&key) {
+            level.lots -= lots;
+            if level.lots <= 0 {
+                self.sides[side].remove(&key);
+            }
+        }
+    }
+
+    fn count_print(&mut self, row: &Tick, side: usize, key: i64) {
+        let Some(group) = self.group else { return };
+        let lots = u64::try_from(row.qty).unwrap_or(0);
+        let report = &mut self.report;
+        report.mix.trades += 1;
+        report.trade_lots.add(i64::from(row.qty), 1);
+        if let Some(bin) = report.bins.last_mut() {
+            bin.trades += 1;
+            bin.lots += lots;
+        }
+        let prints = &mut report.prints;
+        prints.lots += lots;
+        *(if side == 0 {
+            &mut prints.bid
+        } else {
+            &mut prints.ask
+        }) += 1;
+        // The other side's best as a rank of this side: ranks of the sides are mirrored.
+        let other = group.best_before[1 - side].map(|best| -best.rank);
+        let counter = match group.best_before[side] {
+            None => &mut prints.no_quote,
+            Some(best) if key == best.rank => &mut prints.at_best,
+            Some(best) if key > best.rank => &mut prints.through,
+            Some(_) if other.is_some_and(|other| key <= other) => &mut prints.other_side,
+            Some(_) => &mut prints.inside,
+        };
+        *counter += 1;
+    }
+
+    /// Takes lots from the order that joined by the row `join` - 1 and returns where it stood.
+    fn take(&mut self, side: usize, key: i64, join: u32, lots: i64) -> Option<Place> {
+        let level = self.sides[side].get_mut(&key)?;
+        let index = level
+            .queue
+            .binary_search_by_key(&u64::from(join), |(ordinal, _)| *ordinal)
+            .ok()?;
+        let sum =
+            |orders: &mut dyn Iterator<Item = &(u64, i64)>| orders.map(|(_, lots)| lots).sum();
+        let place = Place {
+            ahead: sum(&mut level.queue.iter().take(index)),
+            behind: sum(&mut level.queue.iter().skip(index + 1)),
+        };
+        level.queue[index].1 -= lots;
+        if level.queue[index].1 <= 0 {
+            level.queue.remove(index);
+        }
+        Some(place)
+    }
+
+    fn count_cancel(&mut self, found: Option<Place>) {
+        let queues = &mut self.report.queues;
+        let Some(place) = found else {
+            queues.cancels_unknown += 1;
+            return;
+        };
+        let others = place.ahead + place.behind;
+        if others == 0 {
+            queues.cancels_alone += 1;
+            return;
+        }
+        queues.cancels_placed += 1;
+        queues.last += u64::from(place.behind == 0);
+        queues.first += u64::from(place.ahead == 0);
+        let bins = i64::try_from(PLACE_BINS).unwrap_or(1);
+        let bin = usize::try_from(place.behind * bins / others).unwrap_or(0);
+        queues.place_from_back[bin.min(PLACE_BINS - 1)] += 1;
+        #[allow(clippy::cast_precision_loss, reason = "statistics, not accounts")]
+        let share = place.behind as f64 / others as f64;
+        queues.place_sum += share;
+    }
+
+    fn end_group(&mut self) {
+        let Some(group) = self.group else { return };
+        let best = [self.best(0), self.best(1)];
+        self.count_gaps(&group);
+        if let (Some(since), Some(spread)) = (self.last_group_ns, self.spread) {
+            let stood_us = group.exch_ns.saturating_sub(since) / 1_000;
+            self.report
+                .spread_us
+                .add(spread, u64::try_from(stood_us).unwrap_or(0));
+        }
+        self.spread = None;
+        self.last_group_ns = Some(group.exch_ns);
+        let report = &mut self.report;
+        report.groups += 1;
+        report
+            .group_rows
+            .add(i64::try_from(group.rows).unwrap_or(i64::MAX), 1);
+        if !group.is_trading {
+            return;
+        }
+        report.trading_groups += 1;
+        let prices = |best: &[Option<Best>; 2]| best.map(|level| level.map(|level| level.rank));
+        report.best_change_groups += u64::from(prices(&best) != prices(&group.best_before));
+        for (side, found) in best.iter().enumerate() {
+            let count = i64::try_from(self.sides[side].len()).unwrap_or(i64::MAX);
+            report.levels.add(count, 1);
+            if let Some(level) = found {
+                report.best_lots.add(level.lots, 1);
+                if report.has_joins {
+                    let orders = i64::try_from(level.orders).unwrap_or(i64::MAX);
+                    report.queues.orders_at_best.add(orders, 1);
+                }
+            }
+        }
+        if report.trading_groups % DEPTH_EVERY == 0 {
+            self.count_depth();
+        }
+        if let [Some(bid), Some(ask)] = best {
+            self.end_two_sided(&group, bid, ask);
+        }
+    }
+
+    fn end_two_sided(&mut self, group: &Group, bid: Best, ask: Best) {
+        let spread = ask.rank + bid.rank;
+        let report = &mut self.report;
+        report.two_sided_groups += 1;
+        report.crossed_groups += u64::from(spread < 0);
+        report.locked_groups += u64::from(spread == 0);
+        if spread < 0 && report.crossed_first_ns.is_none() {
+            report.crossed_first_ns = Some(group.exch_ns);
+        }
+        if let Some(bin) = report.bins.last_mut() {
+            bin.mid2 = Some(ask.rank - bid.rank);
+        }
+        self.spread = Some(spread);
+    }
+
+    fn count_gaps(&mut self, group: &Group) {
+        let report = &mut self.report;
+        if let Some(before) = self.last_group_ns {
+            let gap = group.exch_ns.saturating_sub(before);
+            report.gaps_ns.add(gap, 1);
+            let is_long = |kept: &(Nanos, i64)| gap > kept.1;
+            if report.longest_gaps.len() < GAPS_KEPT
+                || report.longest_gaps.last().is_some_and(is_long)
+            {
+                let at = report.longest_gaps.partition_point(|kept| kept.1 >= gap);
+                report.longest_gaps.insert(at, (before, gap));
+                report.longest_gaps.truncate(GAPS_KEPT);
+            }
+        }
+        if group.has_levels {
+            if let Some(before) = self.last_levels_ns {
+                let gap_ms = (group.exch_ns.saturating_sub(before) + MS_NS / 2) / MS_NS;
+                *report
+                    .level_gaps_ms
+                    .entry(gap_ms.min(GAP_MS_MAX))
+                    .or_default() += 1;
+            }
+            self.last_levels_ns = Some(group.exch_ns);
+        }
+    }
+
+    fn count_depth(&mut self) {
+        for levels in &self.sides {
+            self.report.depth_samples += 1;
+            for (sum, level) in self.report.depth_lots.iter_mut().zip(levels.values()) {
+                *sum += u64::try_from(level.lots).unwrap_or(0);
+            }
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    ahead: i64,
+    behind: i64,
+}
+
+fn rank(side: usize, price: i32) -> i64 {
+    if side == 0 {
+        -i64::from(price)
+    } else {
+        i64::from(price)
+    }
+}
+
+fn greatest_divisor(mut left: u64, mut right: u64) -> u64 {
+    while right != 0 {
+        (left, right) = (right, left % right);
+    }
+    left
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(exch_ns: i64, kind: u8, side: u8, price: i32, qty: i32, join: u32) -> Tick {
+        Tick {
+            exch_ns,
+            local_ns: exch_ns + 7,
+            kind,
+            side,
+            price,
+            qty,
+            join,
+            ..Tick::default()
+        }
+    }
+
+    fn measure(rows: &[Tick], chunk: usize) -> Report {
+        let has_joins = rows.iter().any(|row| row.join != 0);
+        let mut survey = Survey::new(1_000, true, has_joins);
+        for (index, part) in rows.chunks(chunk).enumerate() {
+            survey.add(part, index * chunk);
+        }
+        survey.finish().clone()
+    }
+
+    /// Three orders of 2 lots at 10 (rows 1, 2, 3), an ask at 12 (row 4).
+    fn queue() -> Vec<Tick> {
+        vec![
+            row(1_000, KIND_CLEAR, 0, 0, 0, 0),
+            row(1_000, KIND_LEVEL, 0, 10, 2, 0),
+            row(1_000, KIND_LEVEL, 0, 10, 4, 0),
+            row(1_000, KIND_LEVEL, 0, 10, 6, 0),
+            row(1_000, KIND_LEVEL, 1, 12, 1, 0),
+        ]
+    }
+
+    #[test]
+    fn places_of_cancels_are_counted_from_the_back() {
+        let mut rows = queue();
+        // The middle order (row 2, ordinal 3) goes: half of the others stand behind it.
+        rows.push(row(2_000, KIND_LEVEL, 0, 10, 4, 3));
+        // The last one loses a lot, the first one goes, the last one then stands alone.
+        rows.push(row(3_000, KIND_LEVEL, 0, 10, 3, 4));
+        rows.push(row(4_000, KIND_LEVEL, 0, 10, 1, 2));
+        rows.push(row(5_000, KIND_LEVEL, 0, 10, 0, 4));
+        // An order that joined before the tape began.
+        rows.push(row(6_000, KIND_LEVEL, 1, 12, 0, 99));
+        let report = measure(&rows, 3);
+        let queues = &report.queues;
+        assert_eq!((queues.cancels_placed, queues.cancels_alone), (3, 1));
+        assert_eq!(
+            (queues.cancels_unknown, queues.first, queues.last),
+            (1, 1, 1)
+        );
+        assert_eq!(queues.place_from_back[10], 1);
+        assert_eq!(queues.place_from_back[0], 1);
+        assert_eq!(queues.place_from_back[PLACE_BINS - 1], 1);
+        assert!((queues.place_sum - 1.5).abs() < 1e-12);
+        assert_eq!((report.mix.reduced, report.mix.emptied), (3, 2));
+    }
+
+    #[test]
+    fn prints_take_from_queues_and_from_the_book_where_joins_are_known() {
+        let mut rows = queue();
+        rows.push(row(2_000, KIND_TRADE, 0, 10, 2, 2));
+        rows.push(row(3_000, KIND_TRADE, 0, 10, 1, 4));
+        rows.push(row(4_000, KIND_TRADE, 0, 11, 1, 0));
+        let report = measure(&rows, 100);
+        assert_eq!(report.queues.prints_first, 1);
+        assert_eq!(report.queues.prints_not_first, 1);
+        assert_eq!(report.queues.prints_unknown, 1);
+        assert_eq!((report.prints.at_best, report.prints.inside), (2, 1));
+        assert_eq!(report.best_lots.bins.get(&3), Some(&2));
+        assert_eq!((report.prints.lots, report.trade_lots.max), (4, 2));
+    }
+
+    #[test]
+    fn chunks_do_not_matter() {
+        let mut rows = queue();
+        for step in 0..50 {
+            let time = 2_000 + step / 3 * 500;
+            rows.push(row(
+                time,
+                KIND_LEVEL,
+                0,
+                9,
+                1 + i32::try_from(step % 5).unwrap(),
+                0,
+            ));
+        }
+        let whole = measure(&rows, 1_000);
+        for chunk in [1, 2, 7] {
+            assert_eq!(measure(&rows, chunk), whole);
+        }
+        assert_eq!(whole.groups, 18);
+        assert_eq!(whole.time_step_ns, 500);
+        assert_eq!(whole.delay_ns.bins.get(&7), Some(&55));
+    }
+
+    #[test]
+    fn spread_is_weighted_by_time_and_crossed_books_are_found() {
+        let us = 1_000;
+        let rows = [
+            row(0, KIND_LEVEL, 0, 10, 1, 0),
+            row(0, KIND_LEVEL, 1, 12, 1, 0),
+            row(30 * us, KIND_LEVEL, 0, 11, 1, 0),
+            row(40 * us, KIND_LEVEL, 0, 12, 1, 0),
+            row(50 * us, KIND_LEVEL, 0, 13, 1, 0),
+            row(55 * us, KIND_TRADE, 1, 12, 1, 0),
+        ];
+        let report = measure(&rows, 2);
+        let spreads: Vec<_> = report.spread_us.bins.clone().into_iter().collect();
+        assert_eq!(spreads, [(-1, 5), (0, 10), (1, 10), (2, 30)]);
+        // Prints of level feeds leave the book alone, so it is still crossed after the last row.
+        assert_eq!((report.crossed_groups, report.locked_groups), (2, 1));
+        assert_eq!(report.crossed_first_ns, Some(50 * us));
+        assert_eq!(report.longest_gaps[0], (0, 30 * us));
+        assert_eq!(report.longest_gaps.len(), 4);
+        assert_eq!((report.price_min, report.price_max), (10, 13));
+    }
+
+    #[test]
+    fn auction_data_move_the_book_and_count_as_nothing_else() {
+        let auction = |row: Tick| Tick {
+            flags: FLAG_INDICATIVE,
+            ..row
+        };
+        let rows = [
+            auction(row(0, KIND_LEVEL, 0, 10, 1, 0)),
+            auction(row(0, KIND_LEVEL, 1, 9, 1, 0)),
+            auction(row(1_000, KIND_TRADE, 1, 9, 1, 0)),
+        ];
+        let report = measure(&rows, 9);
+        assert_eq!(
+            (report.rows, report.trading_rows, report.trading_groups),
+            (3, 0, 0)
+        );
+        assert_eq!(
+            (report.crossed_groups, report.mix.trades, report.mix.added),
+            (0, 0, 0)
+        );
+    }
+}
