@@ -13,6 +13,7 @@ __all__ = [
     "LedgerError",
     "MarketView",
     "OrderEvent",
+    "OrderFlow",
     "ReplayError",
     "ReplayResult",
     "RustsimError",
@@ -148,6 +149,61 @@ def scan_book(
     (u8 per row: the level left a window of visible_levels instead of becoming empty; 0: no limit) and per group, as native-endian bytes,
     group_ns (i64), bid_price, bid_lots, ask_price, ask_lots (i32; 0 lots: the side is empty).
     """
+
+@final
+class OrderFlow:
+    """A full order book that turns order events into canonical rows; state and row ordinals go on from push to push.
+
+    Actions: 0 add (joins the back of its queue), 1 delete (leaves whole; qty may state its lots, 0: not stated), 2 execute (resting lots trade),
+    3 reduce (keeps its place), 4 modify (price and size afterwards: a larger size or another price goes to the back; an unknown id is added),
+    5 fill (as execute, but a delete, reduce or modify of the same id later in the packet tells the same lots again), 6 print (a trade that touches
+    no displayed order), 7 seed (the level holds qty lots of unknown orders and nothing else; qty 0 with flag 16: it left the view), 8 clear.
+
+    Rows: LEVEL for add, cancel, modify (two where a place is lost) and seed, one TRADE with join for an execution, CLEAR. Lots of unknown ids are
+    taken from the seeded (anonymous) lots of the stated side and price, join 0. A print is a TRADE row if it lies strictly between the best prices,
+    else no row: it took nothing from a displayed queue. Events flagged INDICATIVE: an execution is a TRADE and a LEVEL row.
+    """
+
+    FAULTS: Final[tuple[str, ...]]
+    """Rules by code: bad_value, unknown_order, duplicate_order (left out), excess (takes what is there), mismatch (the order's own side and price
+    hold), not_front (applied: an execution behind others), too_many_lots (left out), crossed, locked (after the packet, at its last event)."""
+
+    def __new__(cls, *, places: bool = False) -> OrderFlow:
+        """Make an empty book; places: also return where in its queue every removed order stood."""
+    def push(
+        self,
+        exch_ns: Any,
+        action: Any,
+        order_id: Any,
+        side: Any,
+        price: Any,
+        qty: Any,
+        *,
+        local_ns: Any = None,
+        flags: Any = None,
+    ) -> dict[str, bytes]:
+        """Apply events given as equally long 1-d buffers (i64, u8, u64, u8, i32, i32, i64, u8) and return what they make.
+
+        side is 0 bid, 1 ask, 255 not stated; price -2^31: not stated (both only for known orders). flags are the canonical ones and go to the rows;
+        LAST ends a packet (after the last event of a packet only; without flags every event is a packet of its own).
+
+        Return columns as native-endian bytes: exch_ns (i64), local_ns (i64, if given), kind, side, flags (u8), price, qty (i32), join (u32), event
+        (u32: event of the push that made the row); with places ahead and behind (i32: lots in front of and behind the removed order, -1: none or
+        unknown); broken rules as fault (u8, index in FAULTS) and fault_event (u32). Raise TickError if the buffers do not fit.
+        """
+    def restate(self, exch_ns: int, *, local_ns: int | None = None) -> dict[str, bytes]:
+        """Return rows, columns as of push, that tell the whole book anew: CLEAR and every level, for a session that must stand alone."""
+    def levels(self, side: int) -> list[tuple[int, int, int]]:
+        """Return price, lots and anonymous lots of the levels of a side, best first."""
+    def counts(self) -> dict[str, int]:
+        """Return what was met so far: adds, deletes, executes, reduces, modifies, fills, prints, seeds, clears (events), packets, executions (of known
+        orders outside of auctions), executions_front (those at the front of their queue), executions_anonymous, cancels_anonymous, prints_inside
+        (rows), prints_beside (no rows), orders_max, orders_left."""
+    @property
+    def next_row(self) -> int:
+        """Ordinal, in the tape, of the next row; set it after rows that were made elsewhere."""
+    @next_row.setter
+    def next_row(self, next_row: int) -> None: ...
 
 def synthetic_market(options: str) -> dict[str, Any]:
     """Generate a synthetic market from options as JSON (every key of `SyntheticOptions` in sweep/readers/synthetic.py, start as start_ns).

@@ -17,6 +17,7 @@ pub mod image;
 pub mod latency;
 pub mod ledger;
 pub mod link;
+pub mod order_flow;
 pub mod queue;
 pub mod replay;
 pub mod rng;

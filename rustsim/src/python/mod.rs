@@ -11,6 +11,7 @@
 mod errors;
 mod exchange;
 mod functions;
+mod order_flow;
 mod result;
 mod strategy;
 mod survey;
@@ -30,6 +31,8 @@ mod rustsim {
     use super::functions::{
         latency_quantile_ns, philox4x32_10, philox4x64_10, queue_probability_ahead, validate_spec,
     };
+    #[pymodule_export]
+    use super::order_flow::OrderFlow;
     #[pymodule_export]
     use super::result::ReplayResult;
     #[pymodule_export]

@@ -296,7 +296,7 @@ impl TapeBuilder {
     }
 }
 
-fn column<T: Element>(
+pub(super) fn column<T: Element>(
     source: &str,
     values: &Bound<'_, PyAny>,
     name: &str,
