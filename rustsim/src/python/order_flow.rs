@@ -6,7 +6,7 @@ use crate::order_flow::{FlowEvent, FlowFault, FlowRows, OrderFlow as Core};
 use crate::types::{FLAG_LAST, Nanos, Side};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyTuple};
 
 const SOURCE: &str = "OrderFlow.push";
 
@@ -167,8 +167,8 @@ impl OrderFlow {
     /// Names of the rules by code, as in `fault`.
     #[classattr]
     #[pyo3(name = "FAULTS")]
-    fn faults() -> [&'static str; 9] {
-        FlowFault::NAMES
+    fn faults(py: Python<'_>) -> PyResult<Py<PyTuple>> {
+        Ok(PyTuple::new(py, FlowFault::NAMES)?.unbind())
     }
 
     fn __repr__(&self) -> String {
