@@ -1,12 +1,14 @@
 """Products: what one tick and one lot of an instrument are, by name and date.
 
-The catalogue is `products.toml` beside this file. A study may describe a product of its own, or
+The catalogue is `products.toml` beside this file: products by name, and by the form of a name
+where a venue gives one rule to thousands of codes. A study may describe a product of its own, or
 another version of a known one, under `data.source.product`.
 """
 
 import dataclasses
 import datetime
 import functools
+import re
 import tomllib
 from collections.abc import Mapping
 from decimal import Decimal
@@ -34,6 +36,8 @@ class Product:
         lot_size: Units of a recorded quantity in one lot.
         multiplier: Money, in units of the currency, of a price of 1 for a recorded quantity of 1.
         order_lots_max: Largest order in lots, None for no limit.
+        venue_profile: Name of the rules by which the venue trades it: sessions, auctions, order
+            types, fees; empty where none is described.
         since: First day of this version.
         until: Last day of this version.
     """
@@ -47,6 +51,7 @@ class Product:
     multiplier: Decimal
     steps: tuple[tuple[Decimal, Decimal], ...] = ()
     order_lots_max: int | None = None
+    venue_profile: str = ""
     since: datetime.date = datetime.date.min
     until: datetime.date = FOREVER
 
@@ -86,6 +91,16 @@ class Product:
         )
         return (*finest, *found)
 
+    def tick_above(self, tick: int) -> int:
+        """Return the next price up, in ticks; at the edge of a band by the higher band's step."""
+        step = [step for low, step in self.step_ticks() if low <= tick][-1]
+        return (tick // step + 1) * step
+
+    def tick_below(self, tick: int) -> int:
+        """Return the next price down from at least 1 tick; at an edge by the lower band's step."""
+        step = [step for low, step in self.step_ticks() if low < tick][-1]
+        return (tick - 1) // step * step
+
     def exchange_part(self, *, visible_levels: int) -> dict[str, Any]:
         """Return the part `instrument` of an exchange description; price limits are not known.
 
@@ -113,6 +128,7 @@ class Product:
             "multiplier": str(self.multiplier),
             "steps": [[str(price), str(step)] for price, step in self.steps],
             "order_lots_max": self.order_lots_max,
+            "venue_profile": self.venue_profile,
             "since": self.since.isoformat(),
             "until": self.until.isoformat(),
         }
@@ -150,13 +166,19 @@ class Product:
 def find_product(name: str, on: datetime.date) -> Product:
     """Return the version of a product that held on a day.
 
+    A product listed under exactly this name comes before one whose names have this form.
+
     Raises:
         InputError: The catalogue does not know the product, or not on that day.
     """
-    versions = _catalogue().get(name)
-    if versions is None:
-        message = f"The catalogue has no product {name!r}; known: {', '.join(_catalogue())}"
-        raise InputError(f"{message}; describe it under data.source.product")
+    versions = _versions(name)
+    if not versions:
+        known = ", ".join(_catalogue().names)
+        message = f"The catalogue has no product {name!r}; known: {known}"
+        forms = ", ".join(pattern.pattern for pattern, _ in _catalogue().forms)
+        raise InputError(
+            f"{message}, and names of the forms {forms}; describe it under data.source.product"
+        )
     for version in versions:
         if version.since <= on <= version.until:
             return version
@@ -164,12 +186,37 @@ def find_product(name: str, on: datetime.date) -> Product:
     raise InputError(f"The product {name} is known for {spans}, not for {on}")
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Catalogue:
+    """Products by name, in versions; and tables by the form of a name, in the order of the file."""
+
+    names: Mapping[str, tuple[Product, ...]]
+    forms: tuple[tuple[re.Pattern[str], Mapping[str, Any]], ...]
+
+
+def _versions(name: str) -> tuple[Product, ...]:
+    catalogue = _catalogue()
+    if name in catalogue.names:
+        return catalogue.names[name]
+    return tuple(
+        Product.from_table(name, table)
+        for pattern, table in catalogue.forms
+        if pattern.fullmatch(name)
+    )
+
+
 @functools.cache
-def _catalogue() -> dict[str, tuple[Product, ...]]:
+def _catalogue() -> _Catalogue:
     document = tomllib.loads(CATALOGUE.read_text(encoding="utf-8"), parse_float=Decimal)
-    found: dict[str, tuple[Product, ...]] = {}
+    names: dict[str, tuple[Product, ...]] = {}
+    forms = []
     for table in document["product"]:
         values = dict(table)
-        for name in values.pop("names"):
-            found[name] = (*found.get(name, ()), Product.from_table(name, values))
-    return found
+        listed, patterns = values.pop("names", ()), values.pop("patterns", ())
+        assert listed or patterns, table
+        for name in listed:
+            names[name] = (*names.get(name, ()), Product.from_table(name, values))
+        for pattern in patterns:
+            Product.from_table(pattern, values)  # a table that does not fit shows at once
+            forms.append((re.compile(pattern), values))
+    return _Catalogue(names=names, forms=tuple(forms))

@@ -19,7 +19,6 @@ one message. A last image up to one second after the close counts as trading tim
 opening auction is an ordinary trade. Expiry days (close at 13:30) and holidays are not known.
 """
 
-import datetime
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -30,6 +29,12 @@ import numpy.typing as npt
 import rustsim
 from sweep.errors import DataError, InputError
 from sweep.products import Product
+from sweep.readers.taiwan_clock import (
+    date_of,
+    futures_flags,
+    futures_session_key,
+    futures_session_name,
+)
 from sweep.readers.ticks import (
     COLUMNS,
     FLAG_IMAGE,
@@ -65,20 +70,8 @@ _EVENTS: Final = {
 
 _MS_NS: Final = 1_000_000
 _TIME_ERROR_NS_MAX: Final = 256
-_TAIPEI_S: Final = 8 * 3_600
-_DAY_S: Final = 86_400
 _QTY_MAX: Final = 1_000_000
 _PRICE_POINTS_MAX: Final = 10_000_000.0
-
-# Times of day in Taipei, seconds.
-_DAY_OPEN_S: Final = 8 * 3_600 + 45 * 60
-_DAY_CLOSE_S: Final = 13 * 3_600 + 45 * 60
-_NIGHT_OPEN_S: Final = 15 * 3_600
-_NIGHT_CLOSE_S: Final = 5 * 3_600
-_CLOSE_GRACE_S: Final = 1
-# Rows between these belong to the day session, all others to a night session.
-_DAY_FIRST_S: Final = 6 * 3_600
-_DAY_LAST_S: Final = 14 * 3_600 + 20 * 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,12 +96,12 @@ def read(request: Request) -> Rows:
     raw = _load(path)
     kind, side = _events(path, raw["ev"])
     exch_ns, time_note = _times(path, raw["exch_ts"])
-    product = request.product(_trade_day(exch_ns))
+    product = request.product(date_of(int(exch_ns[0])))
     columns = {
         "exch_ns": exch_ns,
         "kind": kind,
         "side": side,
-        "flags": _clock_flags(exch_ns) | np.where(kind == KIND_TRADE, 0, FLAG_IMAGE),
+        "flags": futures_flags(exch_ns) | np.where(kind == KIND_TRADE, 0, FLAG_IMAGE),
         "price": _prices(path, raw["px"], kind, product),
         "qty": _quantities(path, raw["qty"], kind),
     }
@@ -221,35 +214,11 @@ def _quantities(path: Path, qty: npt.NDArray[Any], kind: npt.NDArray[Any]) -> np
     return np.where(kind == KIND_CLEAR, 0.0, qty)
 
 
-def _time_of_day(exch_ns: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return seconds since midnight in Taipei."""
-    return (exch_ns // 1_000_000_000 + _TAIPEI_S) % _DAY_S
-
-
-def _trade_day(exch_ns: npt.NDArray[Any]) -> datetime.date:
-    day = int(exch_ns[0] // 1_000_000_000 + _TAIPEI_S) // _DAY_S
-    return datetime.date(1970, 1, 1) + datetime.timedelta(days=day)
-
-
-def _clock_flags(exch_ns: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    at = _time_of_day(exch_ns)
-    in_day = (at >= _DAY_OPEN_S) & (at < _DAY_CLOSE_S + _CLOSE_GRACE_S)
-    in_night = (at >= _NIGHT_OPEN_S) | (at < _NIGHT_CLOSE_S + _CLOSE_GRACE_S)
-    return np.where(in_day | in_night, 0, FLAG_INDICATIVE)
-
-
 def _session_starts(exch_ns: npt.NDArray[Any]) -> tuple[list[str], list[int]]:
     """Return names and first rows of the sessions; a night belongs to the date it starts on."""
-    at = _time_of_day(exch_ns)
-    date = (exch_ns // 1_000_000_000 + _TAIPEI_S) // _DAY_S
-    is_day = (at >= _DAY_FIRST_S) & (at < _DAY_LAST_S)
-    key = (date - (at < _DAY_FIRST_S)) * 2 + ~is_day
+    key = futures_session_key(exch_ns)
     starts = np.concatenate(([0], np.flatnonzero(np.diff(key)) + 1)).tolist()
-    names = []
-    for start in starts:
-        day = datetime.date(1970, 1, 1) + datetime.timedelta(days=int(key[start]) // 2)
-        names.append(f"{day.isoformat()}-{'night' if key[start] % 2 else 'day'}")
-    return names, starts
+    return [futures_session_name(int(key[start])) for start in starts], starts
 
 
 def _stand_alone(
