@@ -459,6 +459,8 @@ class _Driver:
     def close(self) -> None:
         """Give back what the driver holds besides log and workers."""
         self._proposer.close()
+        if self._tracker is not None:
+            self._tracker.close()
 
     # --- telling the caller ---
 

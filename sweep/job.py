@@ -85,12 +85,21 @@ class SweepJob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrackingInfo:
-    """Where the runs of a study can be seen."""
+    """Where the runs of a study can be seen.
+
+    Attributes:
+        uri: The tracking store.
+        experiment_id: Experiment of the runs, None until the store is open.
+        parent_run_id: Run of the study itself.
+        url: Address of the table of runs.
+        cpu_s: CPU time of the process that wrote runs in this launch, its start included.
+    """
 
     uri: str
     experiment_id: str | None = None
     parent_run_id: str | None = None
     url: str | None = None
+    cpu_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

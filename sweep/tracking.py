@@ -6,9 +6,9 @@ values come from the record, so writing it again changes nothing; creating it ag
 second run, so a repetition looks for the run first. `sync` compares store and log, makes what is
 missing, finishes what was cut short and removes what is double; it may run at any time.
 
-With the embedded store (SQLite in the study's folder) one thread of the driver writes. With a
+With the embedded store (SQLite in the study's folder) one process beside the driver writes. With a
 tracking server the workers write their own records, after the driver has made them durable, and
-the thread of the driver writes what no worker can. Nothing here ever stops or delays a trial: a
+that process writes what no worker can. Nothing here ever stops or delays a trial: a
 store that does not answer is left alone for a while, and `sync` at the end fills the gaps.
 """
 

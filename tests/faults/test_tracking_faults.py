@@ -1,38 +1,57 @@
 """A tracking server that dies, hangs or comes back: trials go on, and sync finds everything."""
 
-import os
 import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-import sqlalchemy
 
 from sweep.controller import run_sweep
 from sweep.tracking import sync
-from tests.toys.driver import ROOT
+from tests.toys.driver import start_driver
+from tests.toys.inject import inject_into_lane
 from tests.toys.store import Server, assert_one_finished_run_for_each
 from tests.toys.study import Recorder, toy_job
 
 TRIALS = 24
-# A driver that is killed while MLflow makes the tables of its store.
-KILLED = """
-import os, sys
-from pathlib import Path
+# The driver is killed while MLflow makes the tables of its store.
+KILL_THE_DRIVER = """
+import os, signal
 import sqlalchemy
-from sweep.controller import run_sweep
-from tests.toys.study import Recorder, toy_job
 
 @sqlalchemy.event.listens_for(sqlalchemy.Engine, "after_cursor_execute")
 def kill(connection, cursor, statement, *rest):
     if "CREATE TABLE secrets" in statement:
-        os._exit(9)
+        os.kill(os.getppid(), signal.SIGKILL)
+"""
+FAIL_ONCE = """
+from pathlib import Path
+import sqlalchemy
 
-run_sweep(toy_job(Path(sys.argv[1]), trials=4, tracking_uri="embedded"), Recorder())
+@sqlalchemy.event.listens_for(sqlalchemy.Engine, "after_cursor_execute")
+def fail(connection, cursor, statement, *rest):
+    mark = Path({mark!r})
+    if "CREATE TABLE secrets" in statement and not mark.exists():
+        mark.touch()
+        raise OSError("No space left on device")
+"""
+DIE_AT_THE_THIRD = """
+import os
+from pathlib import Path
+import sweep.tracking
+
+complete, count = sweep.tracking.RunWriter.complete, 0
+
+def die(self, run_id, record):
+    global count
+    count += 1
+    if count == 3 and not Path({mark!r}).exists():
+        Path({mark!r}).touch()
+        os._exit(7)
+    complete(self, run_id, record)
+
+sweep.tracking.RunWriter.complete = die
 """
 
 
@@ -78,17 +97,15 @@ def test_a_server_that_dies_and_comes_back_has_every_run_once(
     assert_one_finished_run_for_each(server.uri, TRIALS)
 
 
-def test_a_driver_killed_while_the_store_is_made_leaves_none_behind(tmp_path: Path) -> None:
+def test_a_driver_killed_while_the_store_is_made_leaves_none_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = tmp_path / "study"
-    done = subprocess.run(
-        [sys.executable, "-c", KILLED, str(folder)],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-        capture_output=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 9, done.stderr
+    with monkeypatch.context() as patch:
+        inject_into_lane(patch, tmp_path / "inject", KILL_THE_DRIVER)
+        driver = start_driver(folder, {"trials": 4, "tracking_uri": "embedded"})
+        _, errors = driver.communicate(timeout=120)
+    assert driver.returncode == -signal.SIGKILL, errors
     summary = run_sweep(toy_job(folder, trials=4, tracking_uri="embedded"), Recorder())
     assert summary.tracking.parent_run_id is not None
     assert_one_finished_run_for_each(summary.tracking.uri, 4)
@@ -96,27 +113,43 @@ def test_a_driver_killed_while_the_store_is_made_leaves_none_behind(tmp_path: Pa
 
 
 def test_a_store_that_could_not_be_made_is_made_at_the_end(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    failures: list[str] = []
-
-    def fail_once(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
-        if "CREATE TABLE secrets" in statement and not failures:
-            failures.append(statement)
-            raise OSError("No space left on device")
-
+    mark = tmp_path / "failed"
+    inject_into_lane(monkeypatch, tmp_path / "inject", FAIL_ONCE.format(mark=str(mark)))
     folder = tmp_path / "study"
     recorder = Recorder()
-    sqlalchemy.event.listen(sqlalchemy.Engine, "after_cursor_execute", fail_once)
-    try:
-        job = toy_job(folder, trials=4, tracking_uri="embedded", payload={"sleep_s": 2.0})
-        summary = run_sweep(job, recorder)
-    finally:
-        sqlalchemy.event.remove(sqlalchemy.Engine, "after_cursor_execute", fail_once)
-    assert len(failures) == 1
+    job = toy_job(folder, trials=4, tracking_uri="embedded", payload={"sleep_s": 2.0})
+    summary = run_sweep(job, recorder)
+    assert mark.exists()
     assert "No space left on device" in " ".join(recorder.messages)
     assert_one_finished_run_for_each(summary.tracking.uri, 4)
     assert capfd.readouterr().err == "", "the store's own log is not for our user"
+
+
+def test_a_dead_lane_costs_no_run_and_makes_none_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mark = tmp_path / "died"
+    inject_into_lane(monkeypatch, tmp_path / "inject", DIE_AT_THE_THIRD.format(mark=str(mark)))
+    recorder = Recorder()
+    job = toy_job(tmp_path / "study", trials=12, tracking_uri="embedded")
+    summary = run_sweep(job, recorder)
+    assert mark.exists()
+    assert "died" in " ".join(recorder.messages)
+    assert summary.trials["complete"] == 12
+    assert_one_finished_run_for_each(summary.tracking.uri, 12)
+
+
+def test_a_study_ends_where_no_lane_can_live(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inject_into_lane(monkeypatch, tmp_path / "inject", "import os\nos._exit(7)\n")
+    recorder = Recorder()
+    job = toy_job(tmp_path / "study", trials=4, tracking_uri="embedded")
+    summary = run_sweep(job, recorder)
+    assert summary.trials["complete"] == 4
+    assert "python -m sweep sync toy" in " ".join(recorder.messages)
 
 
 @pytest.mark.slow

@@ -24,6 +24,7 @@ from sweep.tracking import (
     store_uri,
     sync,
 )
+from tests.toys.inject import inject_into_lane
 from tests.toys.store import (
     Server,
     assert_one_finished_run_for_each,
@@ -128,6 +129,21 @@ def test_the_parent_run_tells_about_the_study(embedded: tuple[Path, Any, Recorde
 
 def store_uri_of(folder: Path) -> str:
     return store_uri(folder, "embedded")
+
+
+# One byte for each run that the lane writes.
+SPY = """
+import sweep.tracking
+write = sweep.tracking.RunWriter.write
+open({path!r}, "a").close()
+
+def spy(self, record):
+    with open({path!r}, "a") as file:
+        file.write(".")
+    return write(self, record)
+
+sweep.tracking.RunWriter.write = spy
+"""
 
 
 def study_runs_of(folder: Path) -> StudyRuns:
@@ -251,14 +267,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def test_with_a_server_the_workers_log(
     tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    written_by_driver: list[int] = []
-    write = RunWriter.write
-
-    def spy(self: RunWriter, record: dict[str, Any]) -> str:
-        written_by_driver.append(record["trial"])
-        return write(self, record)
-
-    monkeypatch.setattr(RunWriter, "write", spy)
+    spied = tmp_path / "spied"
+    inject_into_lane(monkeypatch, tmp_path / "inject", SPY.format(path=str(spied)))
     job = toy_job(
         tmp_path,
         name="by-workers",
@@ -273,7 +283,8 @@ def test_with_a_server_the_workers_log(
     runs = trial_runs(server.uri, "by-workers")
     assert len({run.data.tags["sweep.trial"] for run in runs}) == len(runs) == 20
     assert {run.info.status for run in runs} == {"FINISHED"}
-    assert len(written_by_driver) < 15, "the workers did not log their trials"
+    assert spied.exists(), "the lane was not spied on"
+    assert len(spied.read_text()) < 15, "the workers did not log their trials"
 
 
 def test_two_studies_of_one_name_on_one_server_stay_apart(tmp_path: Path, server: Server) -> None:
@@ -318,14 +329,8 @@ def test_a_server_that_appears_late_gets_every_run(tmp_path: Path, server: Serve
 def test_with_a_server_ray_actors_log(
     tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    written_by_driver: list[int] = []
-    write = RunWriter.write
-
-    def spy(self: RunWriter, record: dict[str, Any]) -> str:
-        written_by_driver.append(record["trial"])
-        return write(self, record)
-
-    monkeypatch.setattr(RunWriter, "write", spy)
+    spied = tmp_path / "spied"
+    inject_into_lane(monkeypatch, tmp_path / "inject", SPY.format(path=str(spied)))
     summary, _ = run(
         toy_job(
             tmp_path,
@@ -341,4 +346,5 @@ def test_with_a_server_ray_actors_log(
     runs = trial_runs(server.uri, "by-actors")
     assert sorted(int(run.data.tags["sweep.trial"]) for run in runs) == list(range(16))
     assert {run.info.status for run in runs} == {"FINISHED"}
-    assert len(written_by_driver) < 12, "the actors did not log their trials"
+    assert spied.exists(), "the lane was not spied on"
+    assert len(spied.read_text()) < 12, "the actors did not log their trials"
