@@ -99,7 +99,7 @@ class TrackingInfo:
     experiment_id: str | None = None
     parent_run_id: str | None = None
     url: str | None = None
-    cpu_s: float = 0.0
+    cpu_s: float = field(default=0.0, compare=False)  # two launches of one place are the same
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
