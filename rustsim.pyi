@@ -157,7 +157,8 @@ class OrderFlow:
     Actions: 0 add (joins the back of its queue), 1 delete (leaves whole; qty may state its lots, 0: not stated), 2 execute (resting lots trade),
     3 reduce (keeps its place), 4 modify (price and size afterwards: a larger size or another price goes to the back; an unknown id is added),
     5 fill (as execute, but a delete, reduce or modify of the same id later in the packet tells the same lots again), 6 print (a trade that touches
-    no displayed order), 7 seed (the level holds qty lots of unknown orders and nothing else; qty 0 with flag 16: it left the view), 8 clear.
+    no displayed order), 7 seed (the level holds qty lots of unknown orders and nothing else; qty 0 with flag 16: it left the view), 8 clear,
+    9 pause (a row that changes nothing but is flagged INDICATIVE: nothing trades from here on), 10 none (for the sake of its picture).
 
     Rows: LEVEL for add, cancel, modify (two where a place is lost) and seed, one TRADE with join for an execution, CLEAR. Lots of unknown ids are
     taken from the seeded (anonymous) lots of the stated side and price, join 0. A print is a TRADE row if it lies strictly between the best prices,
@@ -166,10 +167,11 @@ class OrderFlow:
 
     FAULTS: Final[tuple[str, ...]]
     """Rules by code: bad_value, unknown_order, duplicate_order (left out), excess (takes what is there), mismatch (the order's own side and price
-    hold), not_front (applied: an execution behind others), too_many_lots (left out), crossed, locked (after the packet, at its last event)."""
+    hold), not_front (applied: an execution behind others), too_many_lots (left out), crossed, locked (after the packet, at its last event),
+    image_mismatch (the picture holds; orders of the levels that differ are forgotten)."""
 
-    def __new__(cls, *, places: bool = False) -> OrderFlow:
-        """Make an empty book; places: also return where in its queue every removed order stood."""
+    def __new__(cls, *, places: bool = False, quotes: bool = False) -> OrderFlow:
+        """Make an empty book; places: also return where in its queue every removed order stood; quotes: also every change of a best level."""
     def push(
         self,
         exch_ns: Any,
@@ -181,24 +183,30 @@ class OrderFlow:
         *,
         local_ns: Any = None,
         flags: Any = None,
+        images: Any = None,
     ) -> dict[str, bytes]:
         """Apply events given as equally long 1-d buffers (i64, u8, u64, u8, i32, i32, i64, u8) and return what they make.
 
         side is 0 bid, 1 ask, 255 not stated; price -2^31: not stated (both only for known orders). flags are the canonical ones and go to the rows;
         LAST ends a packet (after the last event of a packet only; without flags every event is a packet of its own).
 
+        images (i32, 4 numbers per level and event: ask price, ask lots, bid price, bid lots, best first, 0 lots: no level) show the N best levels
+        after each event: levels that fell out of them are forgotten (flag 16), levels that came into them are seeded, other differences are faults.
+
         Return columns as native-endian bytes: exch_ns (i64), local_ns (i64, if given), kind, side, flags (u8), price, qty (i32), join (u32), event
         (u32: event of the push that made the row); with places ahead and behind (i32: lots in front of and behind the removed order, -1: none or
-        unknown); broken rules as fault (u8, index in FAULTS) and fault_event (u32). Raise TickError if the buffers do not fit.
+        unknown); with quotes quote_event (u32), bid_price, bid_lots, ask_price, ask_lots (i32; 0 lots: empty);
+        broken rules as fault (u8, index in FAULTS) and fault_event (u32). Raise TickError if the buffers do not fit.
         """
     def restate(self, exch_ns: int, *, local_ns: int | None = None) -> dict[str, bytes]:
         """Return rows, columns as of push, that tell the whole book anew: CLEAR and every level, for a session that must stand alone."""
     def levels(self, side: int) -> list[tuple[int, int, int]]:
         """Return price, lots and anonymous lots of the levels of a side, best first."""
     def counts(self) -> dict[str, int]:
-        """Return what was met so far: adds, deletes, executes, reduces, modifies, fills, prints, seeds, clears (events), packets, executions (of known
-        orders outside of auctions), executions_front (those at the front of their queue), executions_anonymous, cancels_anonymous, prints_inside
-        (rows), prints_beside (no rows), orders_max, orders_left."""
+        """Return what was met so far: adds, deletes, executes, reduces, modifies, fills, prints, seeds, clears, pauses, nones (events), packets,
+        executions (of known orders outside of auctions), executions_front (those at the front of their queue), executions_behind_anonymous (those with
+        nothing but anonymous lots in front), executions_anonymous, cancels_anonymous, prints_inside (rows), prints_beside (no rows), levels_came,
+        levels_left (the view of the pictures), orders_max, orders_left."""
     @property
     def next_row(self) -> int:
         """Ordinal, in the tape, of the next row; set it after rows that were made elsewhere."""

@@ -292,10 +292,15 @@ impl Book {
         self.slots.clear();
     }
 
+    /// Returns whether no known order stands in front of an order with lots.
+    pub(super) fn is_first_known(&self, slot: u32) -> bool {
+        self.order(slot).prev == NONE
+    }
+
     /// Returns whether nothing stands in front of an order with lots.
     pub(super) fn is_front(&self, slot: u32) -> bool {
         let order = self.order(slot);
-        order.prev == NONE
+        self.is_first_known(slot)
             && self
                 .level(order.side, order.price)
                 .is_some_and(|level| level.anonymous == 0)

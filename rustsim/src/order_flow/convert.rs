@@ -1,15 +1,16 @@
 //! What every kind of event does to the book, and which rows say so.
 
 use super::book::{Book, IdHasher};
+use super::image::{Comparison, Image, Why};
 use super::{
     ACTION_ADD, ACTION_CLEAR, ACTION_DELETE, ACTION_EXECUTE, ACTION_FILL, ACTION_MODIFY,
-    ACTION_PRINT, ACTION_REDUCE, ACTION_SEED, FlowEvent, FlowFault, FlowRows, PRICE_NOT_STATED,
-    QueuePlace, SIDE_NOT_STATED,
+    ACTION_NONE, ACTION_PAUSE, ACTION_PRINT, ACTION_REDUCE, ACTION_SEED, FlowEvent, FlowFault,
+    FlowRows, PRICE_NOT_STATED, QueuePlace, Quote, SIDE_NOT_STATED,
 };
 use crate::tape::validate::PRICE_ABS_MAX;
 use crate::types::{
-    FLAG_GAP, FLAG_INDICATIVE, FLAG_LAST, FLAG_OUT_OF_VIEW, KIND_CLEAR, KIND_LEVEL, KIND_TRADE,
-    Nanos, Side, Tick, TickIndex,
+    FLAG_GAP, FLAG_IMAGE, FLAG_INDICATIVE, FLAG_LAST, FLAG_OUT_OF_VIEW, KIND_CLEAR, KIND_LEVEL,
+    KIND_TRADE, Nanos, Side, Tick, TickIndex,
 };
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
@@ -18,13 +19,15 @@ use std::hash::BuildHasherDefault;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FlowCounts {
     /// Events by action.
-    pub events: [u64; 9],
+    pub events: [u64; 11],
     /// Packets.
     pub packets: u64,
     /// Executions of known orders outside of auctions.
     pub executions: u64,
     /// Those of them that hit the first order of the queue.
     pub executions_front: u64,
+    /// Executions with no known order, but anonymous lots in front.
+    pub executions_behind_anonymous: u64,
     /// Executions of anonymous lots.
     pub executions_anonymous: u64,
     /// Cancels of anonymous lots.
@@ -33,6 +36,10 @@ pub struct FlowCounts {
     pub prints_inside: u64,
     /// Prints at or behind displayed prices: no rows.
     pub prints_beside: u64,
+    /// Levels that came into the view of the pictures.
+    pub levels_came: u64,
+    /// Levels that left it.
+    pub levels_left: u64,
     /// Most orders that stood at once.
     pub orders_max: u64,
 }
@@ -44,6 +51,9 @@ pub struct OrderFlow {
     counts: FlowCounts,
     next_row: u64,
     has_places: bool,
+    has_quotes: bool,
+    quote: Quote,
+    comparison: Comparison,
     // Orders whose fills may be told again before the packet ends, by id.
     pending: Vec<u64>,
     // The same for anonymous lots: lots by the unknown id.
@@ -81,11 +91,12 @@ impl Step<'_> {
 }
 
 impl OrderFlow {
-    /// Returns an empty book; `has_places` asks for the queue place of every removal.
+    /// Returns an empty book; `has_places` asks for the queue place of every removal, `has_quotes` for every change of a best level.
     #[must_use]
-    pub fn new(has_places: bool) -> Self {
+    pub fn new(has_places: bool, has_quotes: bool) -> Self {
         Self {
             has_places,
+            has_quotes,
             ..Self::default()
         }
     }
@@ -111,6 +122,12 @@ impl OrderFlow {
     #[must_use]
     pub fn has_places(&self) -> bool {
         self.has_places
+    }
+
+    /// Returns whether changes of the best levels are told.
+    #[must_use]
+    pub fn has_quotes(&self) -> bool {
+        self.has_quotes
     }
 
     /// Returns the number of known orders.
@@ -165,8 +182,14 @@ impl OrderFlow {
         self.is_changed = false;
     }
 
-    /// Applies one event; `index` is its number in the run, for rows and faults.
-    pub fn push(&mut self, event: &FlowEvent, index: u32, out: &mut FlowRows) {
+    /// Applies one event; `index` is its number in the run, for rows and faults. A picture shows the book after the event.
+    pub fn push(
+        &mut self,
+        event: &FlowEvent,
+        image: Option<Image<'_>>,
+        index: u32,
+        out: &mut FlowRows,
+    ) {
         let mut step = Step { event, index, out };
         match event.action {
             ACTION_ADD => self.add(&mut step),
@@ -179,7 +202,12 @@ impl OrderFlow {
                 self.book.clear();
                 self.emit(&mut step, KIND_CLEAR, Side::Bid, 0, 0, 0, QueuePlace::NONE);
             }
+            ACTION_PAUSE => self.pause(&mut step),
+            ACTION_NONE => {}
             _ => step.fault(FlowFault::BadValue),
+        }
+        if let Some(image) = image {
+            self.hold_against(&mut step, image);
         }
         if let Some(count) = self.counts.events.get_mut(usize::from(event.action)) {
             *count += 1;
@@ -213,6 +241,66 @@ impl OrderFlow {
                 });
             }
         }
+        if self.has_quotes {
+            let best = |side| self.book.levels(side).next().map(|l| (l.price, l.lots));
+            let quote = Quote {
+                bid: best(Side::Bid).unwrap_or_default(),
+                ask: best(Side::Ask).unwrap_or_default(),
+            };
+            if std::mem::replace(&mut self.quote, quote) != quote {
+                step.out.quotes.push((quote, step.index));
+            }
+        }
+    }
+
+    // Makes the book what the picture shows.
+    fn hold_against(&mut self, step: &mut Step<'_>, image: Image<'_>) {
+        self.comparison.compare(&self.book, image);
+        if self.comparison.differences.is_empty() {
+            return;
+        }
+        let differences = std::mem::take(&mut self.comparison.differences);
+        if differences.iter().any(|other| other.why == Why::Fault) {
+            step.fault(FlowFault::ImageMismatch);
+        }
+        for other in &differences {
+            let view = match other.why {
+                Why::CameIntoView => {
+                    self.counts.levels_came += 1;
+                    0
+                }
+                Why::LeftView => {
+                    self.counts.levels_left += 1;
+                    FLAG_OUT_OF_VIEW
+                }
+                Why::Fault => 0,
+            };
+            let event = FlowEvent {
+                action: ACTION_SEED,
+                side: other.side as u8,
+                price: other.price,
+                qty: other.lots,
+                flags: step.event.flags & FLAG_INDICATIVE | FLAG_IMAGE | view,
+                ..*step.event
+            };
+            let mut step = Step {
+                event: &event,
+                index: step.index,
+                out: step.out,
+            };
+            self.seed(&mut step);
+        }
+        self.comparison.differences = differences;
+    }
+
+    // A row that changes no book and no queue, so that what comes next knows that nothing trades: an empty bid level where no bid can rest.
+    fn pause(&mut self, step: &mut Step<'_>) {
+        let price = match (self.book.best(Side::Ask), self.book.best(Side::Bid)) {
+            (Some(ask), Some(bid)) => ask.max(bid + 1),
+            (Some(ask), None) => ask,
+            (None, bid) => bid.map_or(0, |bid| bid + 1),
+        };
+        self.emit(step, KIND_LEVEL, Side::Bid, price, 0, 0, QueuePlace::NONE);
     }
 
     fn forget_if_done(&mut self, slot: u32) {
@@ -369,6 +457,8 @@ impl OrderFlow {
             if self.book.is_front(slot) {
                 self.counts.executions_front += 1;
             } else {
+                let is_first_known = self.book.is_first_known(slot);
+                self.counts.executions_behind_anonymous += u64::from(is_first_known);
                 step.fault(FlowFault::NotFront);
             }
         }
@@ -501,6 +591,9 @@ impl OrderFlow {
     ) {
         let event = step.event;
         let mut flags = event.flags & !FLAG_LAST;
+        if event.action == ACTION_PAUSE {
+            flags |= FLAG_INDICATIVE;
+        }
         if event.action != ACTION_SEED || qty != 0 {
             flags &= !FLAG_OUT_OF_VIEW;
         }

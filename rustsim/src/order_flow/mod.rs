@@ -14,6 +14,7 @@
 //! | print | TRADE if strictly between the best prices, else no row: see below |
 //! | seed | LEVEL of a level whose orders are not known: an *anonymous* block in front of the queue |
 //! | clear | CLEAR; every order is forgotten |
+//! | pause | an INDICATIVE row that changes nothing: an empty bid level where no bid can rest |
 //!
 //! **Anonymous lots** stand ahead of every known order of their price and are taken by events whose id is unknown; such rows have join 0.
 //! That is what an opening snapshot without ids allows to know.
@@ -28,11 +29,13 @@
 
 mod book;
 mod convert;
+mod image;
 
 #[cfg(test)]
 mod tests;
 
 pub use convert::{FlowCounts, OrderFlow};
+pub use image::Image;
 
 use crate::types::{Nanos, Tick, TickIndex};
 
@@ -54,6 +57,11 @@ pub const ACTION_PRINT: u8 = 6;
 pub const ACTION_SEED: u8 = 7;
 /// Both sides are wiped.
 pub const ACTION_CLEAR: u8 = 8;
+
+/// Nothing trades from here on, until a row without the INDICATIVE flag.
+pub const ACTION_PAUSE: u8 = 9;
+/// Nothing happens to the book.
+pub const ACTION_NONE: u8 = 10;
 
 /// Side that an event about a known order need not state.
 pub const SIDE_NOT_STATED: u8 = 255;
@@ -105,11 +113,13 @@ pub enum FlowFault {
     Crossed = 7,
     /// After the packet the best bid equals the best ask.
     Locked = 8,
+    /// The book differs from the picture told along with the event: the picture holds, orders of the levels that differ are forgotten.
+    ImageMismatch = 9,
 }
 
 impl FlowFault {
     /// Every fault in the order of its code, with its name.
-    pub const NAMES: [&'static str; 9] = [
+    pub const NAMES: [&'static str; 10] = [
         "bad_value",
         "unknown_order",
         "duplicate_order",
@@ -119,6 +129,7 @@ impl FlowFault {
         "too_many_lots",
         "crossed",
         "locked",
+        "image_mismatch",
     ];
 }
 
@@ -139,6 +150,15 @@ impl QueuePlace {
     };
 }
 
+/// Price and lots of the best levels after a packet; 0 lots: the side is empty.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Quote {
+    /// Highest bid.
+    pub bid: (TickIndex, i32),
+    /// Lowest ask.
+    pub ask: (TickIndex, i32),
+}
+
 /// What a run of events becomes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FlowRows {
@@ -148,6 +168,8 @@ pub struct FlowRows {
     pub events: Vec<u32>,
     /// Queue place per row; empty unless asked for.
     pub places: Vec<QueuePlace>,
+    /// Changed best levels with the event that ended their packet; empty unless asked for.
+    pub quotes: Vec<(Quote, u32)>,
     /// Broken rules with their event, in the order of events.
     pub faults: Vec<(FlowFault, u32)>,
 }

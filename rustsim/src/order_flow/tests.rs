@@ -24,7 +24,7 @@ fn event(action: u8, order_id: u64, side: u8, price: i32, qty: i32) -> FlowEvent
 fn run(flow: &mut OrderFlow, events: &[FlowEvent]) -> FlowRows {
     let mut out = FlowRows::default();
     for (event, index) in events.iter().zip(0..) {
-        flow.push(event, index, &mut out);
+        flow.push(event, None, index, &mut out);
     }
     out
 }
@@ -49,7 +49,7 @@ fn flagged(flags: u8, event: FlowEvent) -> FlowEvent {
 
 #[test]
 fn removals_carry_the_ordinal_by_which_their_order_joined() {
-    let mut flow = OrderFlow::new(true);
+    let mut flow = OrderFlow::new(true, true);
     let out = run(
         &mut flow,
         &[
@@ -81,7 +81,7 @@ fn removals_carry_the_ordinal_by_which_their_order_joined() {
 
 #[test]
 fn modify_keeps_its_place_only_for_a_smaller_size_at_its_price() {
-    let mut flow = OrderFlow::new(false);
+    let mut flow = OrderFlow::new(false, false);
     let out = run(
         &mut flow,
         &[
@@ -113,7 +113,7 @@ fn modify_keeps_its_place_only_for_a_smaller_size_at_its_price() {
 
 #[test]
 fn a_fill_is_not_removed_twice_within_its_packet() {
-    let mut flow = OrderFlow::new(false);
+    let mut flow = OrderFlow::new(false, false);
     let out = run(
         &mut flow,
         &[
@@ -146,7 +146,7 @@ fn a_fill_is_not_removed_twice_within_its_packet() {
 
 #[test]
 fn anonymous_lots_stand_in_front_and_serve_unknown_ids() {
-    let mut flow = OrderFlow::new(true);
+    let mut flow = OrderFlow::new(true, true);
     let out = run(
         &mut flow,
         &[
@@ -192,7 +192,7 @@ fn anonymous_lots_stand_in_front_and_serve_unknown_ids() {
 
 #[test]
 fn prints_are_rows_only_strictly_between_the_best_prices() {
-    let mut flow = OrderFlow::new(false);
+    let mut flow = OrderFlow::new(false, false);
     let out = run(
         &mut flow,
         &[
@@ -218,7 +218,7 @@ fn prints_are_rows_only_strictly_between_the_best_prices() {
 
 #[test]
 fn every_broken_rule_is_told_and_survived() {
-    let mut flow = OrderFlow::new(true);
+    let mut flow = OrderFlow::new(true, true);
     let out = run(
         &mut flow,
         &[
@@ -231,7 +231,7 @@ fn every_broken_rule_is_told_and_survived() {
             event(ACTION_EXECUTE, 1, 1, 10, 1),
             event(ACTION_EXECUTE, 1, 0, 10, 4),
             event(ACTION_EXECUTE, 1, 0, 10, 4),
-            event(9, 1, 0, 10, 4),
+            event(11, 1, 0, 10, 4),
             event(ACTION_MODIFY, 5, 0, 20, 4),
             event(ACTION_ADD, 6, 1, 20, 4),
             event(ACTION_DELETE, 5, 0, 20, 3),
@@ -269,7 +269,7 @@ fn every_broken_rule_is_told_and_survived() {
 
 #[test]
 fn flags_go_to_the_rows_they_belong_to() {
-    let mut flow = OrderFlow::new(false);
+    let mut flow = OrderFlow::new(false, false);
     let out = run(
         &mut flow,
         &[
@@ -306,7 +306,7 @@ fn flags_go_to_the_rows_they_belong_to() {
 
 #[test]
 fn restating_tells_every_level_and_keeps_the_joins() {
-    let mut flow = OrderFlow::new(false);
+    let mut flow = OrderFlow::new(false, false);
     run(
         &mut flow,
         &[
@@ -329,4 +329,105 @@ fn restating_tells_every_level_and_keeps_the_joins() {
     assert_eq!(flow.next_row(), 7);
     let out = run(&mut flow, &[event(ACTION_DELETE, 1, 0, 9, 4)]);
     assert_eq!(told(&out), [(KIND_LEVEL, 0, 9, 0, 2)]);
+}
+
+#[test]
+fn pictures_tell_what_entered_and_left_the_view_and_correct_the_rest() {
+    let mut flow = OrderFlow::new(false, true);
+    let mut out = FlowRows::default();
+    // Ask price, ask lots, bid price, bid lots; two levels a side.
+    let steps: [(FlowEvent, [i32; 8]); 6] = [
+        // Levels come into view: nobody knows their orders.
+        (event(ACTION_NONE, 0, 0, 0, 0), [20, 1, 10, 5, 21, 1, 9, 4]),
+        // A new best bid: the third level leaves the view.
+        (event(ACTION_ADD, 1, 0, 11, 3), [20, 1, 11, 3, 21, 1, 10, 5]),
+        // It goes again: the third level comes back.
+        (
+            event(ACTION_DELETE, 1, 0, 11, 3),
+            [20, 1, 10, 5, 21, 1, 9, 6],
+        ),
+        // The last ask but one goes, and there is none behind: from here on all asks are shown.
+        (
+            event(ACTION_EXECUTE, 2, 1, 20, 1),
+            [21, 1, 10, 5, 0, 0, 9, 6],
+        ),
+        // An ask from nowhere, a bid of another size.
+        (event(ACTION_NONE, 0, 0, 0, 0), [21, 1, 10, 4, 25, 1, 9, 6]),
+        // A level is missing in the middle.
+        (event(ACTION_NONE, 0, 0, 0, 0), [25, 1, 10, 4, 0, 0, 9, 6]),
+    ];
+    for ((event, levels), index) in steps.iter().zip(0..) {
+        flow.push(event, Some(Image::new(levels)), index, &mut out);
+    }
+    let rows: Vec<_> = out
+        .rows
+        .iter()
+        .zip(&out.events)
+        .map(|(row, event)| (*event, row.kind, row.flags, row.price, row.qty))
+        .collect();
+    let gone = FLAG_IMAGE | FLAG_OUT_OF_VIEW;
+    assert_eq!(
+        rows,
+        [
+            (0, KIND_LEVEL, FLAG_IMAGE, 10, 5),
+            (0, KIND_LEVEL, FLAG_IMAGE, 9, 4),
+            (0, KIND_LEVEL, FLAG_IMAGE, 20, 1),
+            (0, KIND_LEVEL, FLAG_IMAGE, 21, 1),
+            (1, KIND_LEVEL, 0, 11, 3),
+            (1, KIND_LEVEL, gone, 9, 0),
+            (2, KIND_LEVEL, 0, 11, 0),
+            (2, KIND_LEVEL, FLAG_IMAGE, 9, 6),
+            (3, KIND_TRADE, 0, 20, 1),
+            (4, KIND_LEVEL, FLAG_IMAGE, 10, 4),
+            (4, KIND_LEVEL, FLAG_IMAGE, 25, 1),
+            (5, KIND_LEVEL, FLAG_IMAGE, 21, 0),
+        ]
+    );
+    let faults = [(FlowFault::ImageMismatch, 4), (FlowFault::ImageMismatch, 5)];
+    assert_eq!(out.faults, faults);
+    let quotes: Vec<_> = out
+        .quotes
+        .iter()
+        .map(|(quote, event)| (*event, quote.bid, quote.ask))
+        .collect();
+    assert_eq!(
+        quotes,
+        [
+            (0, (10, 5), (20, 1)),
+            (1, (11, 3), (20, 1)),
+            (2, (10, 5), (20, 1)),
+            (3, (10, 5), (21, 1)),
+            (4, (10, 4), (21, 1)),
+            (5, (10, 4), (25, 1)),
+        ]
+    );
+}
+
+#[test]
+fn a_pause_is_a_row_that_changes_nothing() {
+    let mut flow = OrderFlow::new(false, false);
+    let pause = event(ACTION_PAUSE, 0, 0, 0, 0);
+    let events = [
+        pause,
+        event(ACTION_ADD, 1, 0, 10, 3),
+        pause,
+        event(ACTION_ADD, 2, 1, 15, 3),
+        pause,
+    ];
+    let out = run(&mut flow, &events);
+    let rows: Vec<_> = out
+        .rows
+        .iter()
+        .map(|row| (row.side, row.flags, row.price, row.qty))
+        .collect();
+    assert_eq!(
+        rows,
+        [
+            (0, FLAG_INDICATIVE, 0, 0),
+            (0, 0, 10, 3),
+            (0, FLAG_INDICATIVE, 11, 0),
+            (1, 0, 15, 3),
+            (0, FLAG_INDICATIVE, 15, 0),
+        ]
+    );
 }

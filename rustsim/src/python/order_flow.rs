@@ -2,7 +2,7 @@
 
 use super::tape::{column, set_column};
 use crate::error::Error;
-use crate::order_flow::{FlowEvent, FlowFault, FlowRows, OrderFlow as Core};
+use crate::order_flow::{FlowEvent, FlowFault, FlowRows, Image, OrderFlow as Core};
 use crate::types::{FLAG_LAST, Nanos, Side};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -27,6 +27,8 @@ struct Events {
     price: Vec<i32>,
     qty: Vec<i32>,
     flags: Option<Vec<u8>>,
+    // Pictures one after the other, and the numbers of each.
+    images: Option<(Vec<i32>, usize)>,
 }
 
 impl Events {
@@ -46,12 +48,19 @@ impl Events {
         }
     }
 
+    fn image(&self, index: usize) -> Option<Image<'_>> {
+        let (levels, width) = self.images.as_ref()?;
+        levels
+            .get(index * width..(index + 1) * width)
+            .map(Image::new)
+    }
+
     fn push_to(&self, flow: &mut Core) -> FlowRows {
         let mut out = FlowRows::default();
         out.rows.reserve(self.exch_ns.len());
         out.events.reserve(self.exch_ns.len());
         for (index, number) in (0..self.exch_ns.len()).zip(0_u32..) {
-            flow.push(&self.event(index), number, &mut out);
+            flow.push(&self.event(index), self.image(index), number, &mut out);
         }
         out
     }
@@ -60,15 +69,15 @@ impl Events {
 #[pymethods]
 impl OrderFlow {
     #[new]
-    #[pyo3(signature = (*, places = false))]
-    fn new(places: bool) -> Self {
+    #[pyo3(signature = (*, places = false, quotes = false))]
+    fn new(places: bool, quotes: bool) -> Self {
         Self {
-            inner: Core::new(places),
+            inner: Core::new(places, quotes),
         }
     }
 
     /// Apply events and return the rows they make; see the stub for the columns.
-    #[pyo3(signature = (exch_ns, action, order_id, side, price, qty, *, local_ns = None, flags = None))]
+    #[pyo3(signature = (exch_ns, action, order_id, side, price, qty, *, local_ns = None, flags = None, images = None))]
     #[allow(clippy::too_many_arguments, reason = "one argument per column")]
     fn push<'py>(
         &mut self,
@@ -81,6 +90,7 @@ impl OrderFlow {
         qty: &Bound<'py, PyAny>,
         local_ns: Option<&Bound<'py, PyAny>>,
         flags: Option<&Bound<'py, PyAny>>,
+        images: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyDict>> {
         let exch_ns = column::<i64>(SOURCE, exch_ns, "exch_ns", None)?;
         if u32::try_from(exch_ns.len()).is_err() {
@@ -101,12 +111,14 @@ impl OrderFlow {
             flags: flags
                 .map(|values| column(SOURCE, values, "flags", count))
                 .transpose()?,
+            images: images
+                .map(|values| image_columns(values, exch_ns.len()))
+                .transpose()?,
             exch_ns,
         };
-        let has_places = self.inner.has_places();
         let flow = &mut self.inner;
         let out = py.detach(|| events.push_to(flow));
-        rows_to_columns(py, &out, events.local_ns.is_some(), has_places)
+        rows_to_columns(py, &out, events.local_ns.is_some(), &self.inner)
     }
 
     /// Return rows that tell the whole book anew: a clear row, then every level.
@@ -120,7 +132,7 @@ impl OrderFlow {
         let mut out = FlowRows::default();
         self.inner
             .restate(exch_ns, local_ns.unwrap_or(exch_ns), &mut out);
-        rows_to_columns(py, &out, local_ns.is_some(), self.inner.has_places())
+        rows_to_columns(py, &out, local_ns.is_some(), &self.inner)
     }
 
     /// Return (price, lots, anonymous lots) of the levels of a side, best first.
@@ -132,9 +144,9 @@ impl OrderFlow {
 
     /// Return what was met so far, by name.
     fn counts<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        const ACTIONS: [&str; 9] = [
+        const ACTIONS: [&str; 11] = [
             "adds", "deletes", "executes", "reduces", "modifies", "fills", "prints", "seeds",
-            "clears",
+            "clears", "pauses", "nones",
         ];
         let counts = self.inner.counts();
         let facts = PyDict::new(py);
@@ -144,6 +156,12 @@ impl OrderFlow {
         facts.set_item("packets", counts.packets)?;
         facts.set_item("executions", counts.executions)?;
         facts.set_item("executions_front", counts.executions_front)?;
+        facts.set_item(
+            "executions_behind_anonymous",
+            counts.executions_behind_anonymous,
+        )?;
+        facts.set_item("levels_came", counts.levels_came)?;
+        facts.set_item("levels_left", counts.levels_left)?;
         facts.set_item("executions_anonymous", counts.executions_anonymous)?;
         facts.set_item("cancels_anonymous", counts.cancels_anonymous)?;
         facts.set_item("prints_inside", counts.prints_inside)?;
@@ -184,7 +202,7 @@ fn rows_to_columns<'py>(
     py: Python<'py>,
     out: &FlowRows,
     has_local: bool,
-    has_places: bool,
+    flow: &Core,
 ) -> PyResult<Bound<'py, PyDict>> {
     let found = PyDict::new(py);
     let rows = &out.rows;
@@ -209,7 +227,7 @@ fn rows_to_columns<'py>(
     set_column(&found, "fault", codes)?;
     let events = out.faults.iter().flat_map(|(_, event)| event.to_ne_bytes());
     set_column(&found, "fault_event", events)?;
-    if has_places {
+    if flow.has_places() {
         let ahead = out
             .places
             .iter()
@@ -218,5 +236,33 @@ fn rows_to_columns<'py>(
         let behind = out.places.iter().flat_map(|p| p.behind.to_ne_bytes());
         set_column(&found, "behind", behind)?;
     }
+    if flow.has_quotes() {
+        let quotes = &out.quotes;
+        let events = quotes.iter().flat_map(|(_, event)| event.to_ne_bytes());
+        set_column(&found, "quote_event", events)?;
+        for (name, value) in [
+            ("bid_price", 0),
+            ("bid_lots", 1),
+            ("ask_price", 2),
+            ("ask_lots", 3),
+        ] {
+            let values = quotes.iter().flat_map(|(quote, _)| {
+                let values = [quote.bid.0, quote.bid.1, quote.ask.0, quote.ask.1];
+                i32::to_ne_bytes(values[value])
+            });
+            set_column(&found, name, values)?;
+        }
+    }
     Ok(found)
+}
+
+fn image_columns(values: &Bound<'_, PyAny>, count: usize) -> PyResult<(Vec<i32>, usize)> {
+    let levels = column::<i32>(SOURCE, values, "images", None)?;
+    let width = levels.len().checked_div(count).unwrap_or(4);
+    if width == 0 || width % 4 != 0 || width * count != levels.len() {
+        let found = levels.len();
+        let what = format!("images hold {found} numbers, expected 4 x levels for each event");
+        return Err(Error::Tick(format!("{SOURCE}: {what}")).into());
+    }
+    Ok((levels, width))
 }
