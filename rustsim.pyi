@@ -105,8 +105,8 @@ class Tape:
         """First row with exchange time >= exch_ns (row_count if none)."""
     def rows(self, start: int, stop: int) -> list[tuple[int, int, int, int, int, int, int, int]]:
         """Rows as (exch_ns, local_ns, kind, side, flags, price, qty, join), for inspection."""
-    def column(self, name: str) -> bytes:
-        """One column as native-endian bytes: exch_ns, local_ns (i64), price, qty (i32), join (u32), kind, side, flags (u8)."""
+    def column(self, name: str, start: int = 0, stop: int | None = None) -> bytes:
+        """Rows [start, stop) of one column (by default all) as native-endian bytes: exch_ns, local_ns (i64), price, qty (i32), join (u32), kind, side, flags (u8)."""
 
 @final
 class TapeBuilder:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from sweep.errors import InputError
 from sweep.products import Product, find_product
-from sweep.readers import canonical_parquet, shioaji_parquet, synthetic, taifex_daily
+from sweep.readers import canonical_parquet, hftbacktest, shioaji_parquet, synthetic, taifex_daily
 from sweep.readers.audit import Audit, Rule
 from sweep.readers.ticks import Request, Rows, Ticks, collect
 from sweep.space import Scalar
@@ -53,6 +53,9 @@ READERS: Final[dict[str, Reader]] = {
     ),
     "canonical_parquet": Reader(
         options=canonical_parquet.CanonicalParquetOptions, read=canonical_parquet.read
+    ),
+    "hftbacktest": Reader(
+        options=hftbacktest.HftbacktestOptions, read=hftbacktest.read, rules=hftbacktest.RULES
     ),
     "taifex_daily": Reader(
         options=taifex_daily.TaifexDailyOptions, read=taifex_daily.read, rules=taifex_daily.RULES

@@ -27,7 +27,7 @@ from sweep.readers.ticks import (
     make_instrument,
 )
 
-_KEY: Final = b"sweep"
+METADATA_KEY: Final = b"sweep"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,14 +109,16 @@ def _column(path: Path, name: str, column: Any, kind: type[np.generic]) -> npt.N
 
 
 def _document(path: Path, metadata: dict[bytes, bytes]) -> dict[str, Any]:
-    if _KEY not in metadata:
+    if METADATA_KEY not in metadata:
         return {}
     try:
-        document = json.loads(metadata[_KEY])
+        document = json.loads(metadata[METADATA_KEY])
     except ValueError as error:
-        raise DataError(f"{path}: the metadata {_KEY.decode()!r} is no JSON: {error}") from error
+        raise DataError(
+            f"{path}: the metadata {METADATA_KEY.decode()!r} is no JSON: {error}"
+        ) from error
     if not isinstance(document, dict):
-        raise DataError(f"{path}: the metadata {_KEY.decode()!r} is no JSON object")
+        raise DataError(f"{path}: the metadata {METADATA_KEY.decode()!r} is no JSON object")
     return document
 
 
@@ -166,7 +168,9 @@ def write_columns(
     import pyarrow.parquet as pq
 
     table = pa.table(columns)
-    table = table.replace_schema_metadata({_KEY: json.dumps(document, sort_keys=True).encode()})
+    table = table.replace_schema_metadata(
+        {METADATA_KEY: json.dumps(document, sort_keys=True).encode()}
+    )
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)

@@ -101,9 +101,22 @@ impl Tape {
             .collect())
     }
 
-    /// One column as native-endian bytes: exch_ns, local_ns (i64), price, qty (i32), join (u32), kind, side, flags (u8).
-    fn column<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyBytes>> {
-        let rows = self.inner.rows();
+    /// Rows [start, stop) of one column (by default all) as native-endian bytes: exch_ns, local_ns (i64), price, qty (i32), join (u32), kind, side, flags (u8).
+    #[pyo3(signature = (name, start = 0, stop = None))]
+    fn column<'py>(
+        &self,
+        py: Python<'py>,
+        name: &str,
+        start: usize,
+        stop: Option<usize>,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let count = self.inner.rows().len();
+        let stop = stop.unwrap_or(count);
+        let rows = self.inner.rows().get(start..stop).ok_or_else(|| {
+            PyIndexError::new_err(format!(
+                "Rows {start} to {stop} are not in a tape of {count} rows"
+            ))
+        })?;
         let bytes = py.detach(|| match name {
             "exch_ns" => Some(
                 rows.iter()
