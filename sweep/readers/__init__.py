@@ -8,7 +8,14 @@ from typing import Any, Final
 
 from sweep.errors import InputError
 from sweep.products import Product, find_product
-from sweep.readers import canonical_parquet, hftbacktest, shioaji_parquet, synthetic, taifex_daily
+from sweep.readers import (
+    canonical_parquet,
+    hftbacktest,
+    shioaji_parquet,
+    synthetic,
+    taifex_daily,
+    twse_fixed,
+)
 from sweep.readers.audit import Audit, Rule
 from sweep.readers.ticks import Request, Rows, Ticks, collect
 from sweep.space import Scalar
@@ -59,6 +66,9 @@ READERS: Final[dict[str, Reader]] = {
     ),
     "taifex_daily": Reader(
         options=taifex_daily.TaifexDailyOptions, read=taifex_daily.read, rules=taifex_daily.RULES
+    ),
+    "twse_fixed": Reader(
+        options=twse_fixed.TwseFixedOptions, read=twse_fixed.read, rules=twse_fixed.RULES
     ),
 }
 

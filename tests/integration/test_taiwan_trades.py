@@ -8,7 +8,8 @@ import pytest
 
 from sweep.data import ensure_tapes
 from sweep.errors import DataError
-from sweep.readers import read_ticks
+from sweep.readers import READERS, make_request, read_ticks
+from sweep.readers.ticks import KIND_TRADE, collect
 from sweep.source import SourceConfig
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -73,3 +74,67 @@ def test_a_real_tape_is_built(tmp_path: Path) -> None:
     (info,) = ensure_tapes(source, tmp_path)
     assert info.row_count == 95_414
     assert {entry["count"] for entry in info.facts["checks"].values()} == {0}
+
+
+TWSE = SHARED / "twse_eshop"
+needs_twse = pytest.mark.skipif(not TWSE.is_dir(), reason=f"no real files in {TWSE}")
+
+
+@needs_twse
+def test_real_trial_quotes_are_indicative() -> None:
+    ticks = read_ticks("twse_fixed", TWSE / "dsp_sample_190b.txt", "0050")
+    facts = ticks.facts
+    assert (facts["records"], facts["records_chosen"], facts["images"]) == (40, 20, 20)
+    assert (facts["trades"], facts["time"]) == (0, "microseconds")
+    # All but the clear row in front.
+    assert facts["indicative_rows"] == ticks.row_count - 1 == 111
+    assert [session.name for session in ticks.sessions] == ["2024-11-11"]
+
+
+@needs_twse
+def test_the_real_closing_auction_is_one_trade() -> None:
+    ticks = read_ticks("twse_fixed", TWSE / "dsp_sample_190b.txt", "9958")
+    facts, columns = ticks.facts, ticks.columns
+    assert facts["lots_before_the_file"] == 9_491
+    assert (facts["trades"], facts["auction_trades"]) == (1, 1)
+    (row,) = np.flatnonzero(columns["kind"] == KIND_TRADE)
+    assert (columns["price"][row], columns["qty"][row], columns["flags"][row]) == (18_500, 345, 0)
+    # 13:30:00 in Taipei
+    assert columns["exch_ns"][row] == 1_731_303_000_000_000_000
+
+
+@needs_twse
+def test_real_quotes_of_the_old_length_hold_eleven_trades() -> None:
+    ticks = read_ticks("twse_fixed", TWSE / "dsp_sample_old.txt", "2033")
+    facts, columns = ticks.facts, ticks.columns
+    assert (facts["records"], facts["trades"]) == (33, 11)
+    assert facts["time"] == "hundredths of a second"
+    # The volume of the last record.
+    assert columns["qty"][columns["kind"] == KIND_TRADE].sum() == 55
+
+
+@needs_twse
+def test_real_trades_pair_their_sides() -> None:
+    request = make_request("twse_fixed", TWSE / "mth_sample.txt", "9945")
+    ticks = collect(READERS["twse_fixed"].read(request))
+    assert ticks.facts["records"] == 33
+    assert ticks.row_count == 18
+    report = request.audit.report()
+    # The sample begins and ends in the middle of trades.
+    assert {rule for rule, entry in report.items() if entry["count"]} == {"two_sides"}
+    assert report["two_sides"]["count"] == 3
+
+
+@needs_twse
+def test_the_real_order_file_is_refused() -> None:
+    with pytest.raises(DataError, match="an order file: orders without their trades"):
+        read_ticks("twse_fixed", TWSE / "odr_sample.txt", "0050")
+
+
+@needs_twse
+def test_a_real_tape_of_quotes_is_built(tmp_path: Path) -> None:
+    source = SourceConfig(
+        reader="twse_fixed", instrument="9958", paths=(TWSE / "dsp_sample_190b.txt",)
+    )
+    (info,) = ensure_tapes(source, tmp_path)
+    assert info.row_count == 70
