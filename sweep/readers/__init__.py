@@ -10,6 +10,7 @@ from sweep.errors import InputError
 from sweep.products import Product, find_product
 from sweep.readers import (
     canonical_parquet,
+    databento,
     hftbacktest,
     shioaji_parquet,
     synthetic,
@@ -57,6 +58,9 @@ READERS: Final[dict[str, Reader]] = {
     ),
     "shioaji_parquet": Reader(
         options=shioaji_parquet.ShioajiParquetOptions, read=shioaji_parquet.read
+    ),
+    "databento": Reader(
+        options=databento.DatabentoOptions, read=databento.read, rules=databento.RULES
     ),
     "canonical_parquet": Reader(
         options=canonical_parquet.CanonicalParquetOptions, read=canonical_parquet.read
