@@ -8,14 +8,15 @@ file's metadata; a file without them is one session, its instrument comes from t
 import itertools
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
 import numpy.typing as npt
 
 from sweep.errors import DataError, ResourceError
+from sweep.readers.parquet_batches import ParquetBatches
 from sweep.readers.ticks import (
     COLUMNS,
     OPTIONAL_COLUMNS,
@@ -62,24 +63,17 @@ def read(request: Request) -> Rows:
     """
     path, instrument = request.file, request.instrument
     options: CanonicalParquetOptions = request.options
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        table = pq.read_table(path, page_checksum_verification=True)
-    except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{path}: not a readable Parquet file: {error}") from error
-    columns = {}
-    for name, kind in COLUMNS.items():
-        if name in table.column_names:
-            columns[name] = _column(path, name, table.column(name), kind)
-        elif name not in OPTIONAL_COLUMNS:
-            found = ", ".join(table.column_names)
-            raise DataError(f"{path}: the column {name} is missing; found {found}")
-    if table.num_rows == 0:
+    file = ParquetBatches(path)
+    columns = {
+        name: kind
+        for name, kind in COLUMNS.items()
+        if name in file.types or name not in OPTIONAL_COLUMNS
+    }
+    file.check_types(columns)
+    if file.row_count == 0:
         raise DataError(f"{path}: the file holds no row")
-    document = _document(path, table.schema.metadata or {})
-    sessions = _sessions(path, document, table.num_rows)
+    document = _document(path, file.metadata)
+    sessions = _sessions(path, document, file.row_count)
     stated = document.get("instrument")
     if not isinstance(stated, dict):
         if options.tick_value_minor == 0:
@@ -90,7 +84,7 @@ def read(request: Request) -> Rows:
             tick_value_minor=options.tick_value_minor,
             visible_levels=options.visible_levels,
         )
-    yield columns
+    yield from file.arrays(list(columns))
     return Summary(
         instrument=stated | {"name": instrument},
         sessions=sessions,
@@ -98,17 +92,7 @@ def read(request: Request) -> Rows:
     )
 
 
-def _column(path: Path, name: str, column: Any, kind: type[np.generic]) -> npt.NDArray[Any]:
-    expected = np.dtype(kind).name
-    if str(column.type) != expected:
-        raise DataError(f"{path}: expected the column {name} as {expected}, found {column.type}")
-    if column.null_count:
-        row = int(np.argmax(column.is_null().to_numpy()))
-        raise DataError(f"{path}: row {row}: {name} is missing (null)")
-    return np.ascontiguousarray(column.to_numpy())
-
-
-def _document(path: Path, metadata: dict[bytes, bytes]) -> dict[str, Any]:
+def _document(path: Path, metadata: Mapping[bytes, bytes]) -> dict[str, Any]:
     if METADATA_KEY not in metadata:
         return {}
     try:

@@ -19,6 +19,8 @@ one message. A last image up to one second after the close counts as trading tim
 opening auction is an ordinary trade. Expiry days (close at 13:30) and holidays are not known.
 """
 
+import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -29,6 +31,8 @@ import numpy.typing as npt
 import rustsim
 from sweep.errors import DataError, InputError
 from sweep.products import Product
+from sweep.readers.parquet_batches import ParquetBatches
+from sweep.readers.standing import StandingBook
 from sweep.readers.taiwan_clock import (
     date_of,
     futures_flags,
@@ -45,6 +49,7 @@ from sweep.readers.ticks import (
     KIND_TRADE,
     SIDE_ASK,
     SIDE_BID,
+    Columns,
     Request,
     Rows,
     Session,
@@ -79,6 +84,14 @@ class ShioajiParquetOptions:
     """Options of the reader of recorded five-level files: none so far."""
 
 
+_RECORDED: Final[dict[str, type[np.generic]]] = {
+    "ev": np.uint64,
+    "exch_ts": np.int64,
+    "px": np.float64,
+    "qty": np.float64,
+}
+_SCANNED: Final = ("exch_ns", "kind", "side", "flags", "price", "qty")
+
 PRODUCTS: Final = ("TXF", "MXF", "TMF", "TXO")
 
 
@@ -93,77 +106,145 @@ def read(request: Request) -> Rows:
     if request.instrument not in PRODUCTS:
         message = f"The reader shioaji_parquet knows {', '.join(PRODUCTS)}"
         raise InputError(f"{message}, found {request.instrument!r}")
-    raw = _load(path)
-    kind, side = _events(path, raw["ev"])
-    exch_ns, time_note = _times(path, raw["exch_ts"])
-    product = request.product(date_of(int(exch_ns[0])))
+    file = ParquetBatches(path)
+    file.check_types(_RECORDED)
+    if file.row_count == 0:
+        raise DataError(f"{path}: the file holds no row")
+    first_ns, is_restored, time_note = _survey_times(file)
+    product = request.product(date_of(first_ns))
+    reading = _Reading(product)
+    held: Columns = {}
+    done = 0
+    for batch in file.arrays(list(_RECORDED)):
+        columns = _canonical(path, done, batch, product, is_restored=is_restored)
+        done += len(columns["exch_ns"])
+        if held:
+            columns = {name: np.concatenate((held[name], columns[name])) for name in columns}
+        # A group is looked at whole: its last rows wait for the next batch.
+        last = int(np.searchsorted(columns["exch_ns"], columns["exch_ns"][-1]))
+        held = {name: values[last:] for name, values in columns.items()}
+        if last:
+            yield from reading.take({name: values[:last] for name, values in columns.items()})
+    yield from reading.take(held)
+    facts = reading.facts() | {
+        "rows_recorded": done,
+        "rows_added": reading.row_count - done,
+        "time": time_note,
+        "local_clock": False,
+        "product": product.to_json(),
+    }
+    return Summary(
+        instrument=product.exchange_part(visible_levels=VISIBLE_LEVELS),
+        sessions=reading.sessions(),
+        facts=facts,
+    )
+
+
+def _canonical(
+    path: Path, first: int, raw: Columns, product: Product, *, is_restored: bool
+) -> Columns:
+    """Return rows as they were recorded, from row number `first` on, under canonical names."""
+    kind, side = _events(path, first, raw["ev"])
+    exch_ns = _whole_ms(raw["exch_ts"]) if is_restored else raw["exch_ts"]
     columns = {
         "exch_ns": exch_ns,
         "kind": kind,
         "side": side,
         "flags": futures_flags(exch_ns) | np.where(kind == KIND_TRADE, 0, FLAG_IMAGE),
-        "price": _prices(path, raw["px"], kind, product),
-        "qty": _quantities(path, raw["qty"], kind),
+        "price": _prices(path, first, raw["px"], kind, product),
+        "qty": _quantities(path, first, raw["qty"], kind),
     }
     columns["flags"][kind == KIND_CLEAR] = 0
-    columns = {name: contiguous(values, COLUMNS[name]) for name, values in columns.items()}
-    names, starts = _session_starts(exch_ns)
-    columns, starts = _stand_alone(columns, starts)
-    facts = _scan(columns) | {
-        "rows_recorded": len(exch_ns),
-        "rows_added": len(columns["exch_ns"]) - len(exch_ns),
-        "trades": int((kind == KIND_TRADE).sum()),
-        "repeated_levels": _repeated_levels(columns),
-        "time": time_note,
-        "local_clock": False,
-        "product": product.to_json(),
-    }
-    stops = [*starts[1:], len(columns["exch_ns"])]
-    yield columns
-    return Summary(
-        instrument=product.exchange_part(visible_levels=VISIBLE_LEVELS),
-        sessions=tuple(
+    return {name: contiguous(values, COLUMNS[name]) for name, values in columns.items()}
+
+
+class _Reading:
+    """One pass over the rows: puts sessions on their own feet, flags what left the view, counts."""
+
+    def __init__(self, product: Product) -> None:
+        self.product = product
+        self.book = StandingBook()
+        self.row_count = 0
+        self._key: int | None = None
+        self._starts: list[tuple[str, int]] = []
+        self._counts = dict.fromkeys(
+            (
+                "groups",
+                "crossed_groups",
+                "locked_groups",
+                "levels_max",
+                "out_of_view_rows",
+                "indicative_rows",
+                "trades",
+                "repeated_levels",
+            ),
+            0,
+        )
+
+    def take(self, columns: Columns) -> Iterator[Columns]:
+        """Yield whole groups of rows, with what goes in front of a session."""
+        keys = futures_session_key(columns["exch_ns"])
+        before = keys[0] - 1 if self._key is None else self._key
+        starts = np.flatnonzero(np.diff(keys, prepend=before)).tolist()
+        self._key = int(keys[-1])
+        edges = sorted({0, *starts, len(keys)})
+        for start, stop in itertools.pairwise(edges):
+            part = {name: values[start:stop] for name, values in columns.items()}
+            context = self.book.front(int(part["exch_ns"][0]) - 1, FLAG_INDICATIVE)
+            if start in starts:
+                self._starts.append((futures_session_name(int(keys[start])), self.row_count))
+                if part["kind"][0] != KIND_CLEAR:
+                    flags = int(part["flags"][0]) & FLAG_INDICATIVE | FLAG_IMAGE
+                    front = self.book.front(int(part["exch_ns"][0]), flags)
+                    part = {
+                        name: np.concatenate((front[name], values)) for name, values in part.items()
+                    }
+            self._look(part, {name: values[1:] for name, values in context.items()})
+            self.book.apply(part)
+            self.row_count += len(part["exch_ns"])
+            yield part
+
+    def _look(self, part: Columns, context: Columns) -> None:
+        """Flag the levels that left the view, in place, and count what the book looks like.
+
+        The context is the standing levels, as a group of their own that counts for nothing.
+        """
+        joined = [np.concatenate((context[name], part[name])) for name in _SCANNED]
+        scan = rustsim.scan_book(*joined, visible_levels=VISIBLE_LEVELS)
+        extra = len(context["exch_ns"])
+        out_of_view = np.frombuffer(scan["out_of_view"], np.uint8)[extra:] > 0
+        part["flags"] = part["flags"] | np.where(out_of_view, FLAG_OUT_OF_VIEW, 0).astype(np.uint8)
+        counts = self._counts
+        counts["groups"] += scan["groups"] - (extra > 0)
+        counts["crossed_groups"] += scan["crossed_groups"]
+        counts["locked_groups"] += scan["locked_groups"]
+        counts["levels_max"] = max(counts["levels_max"], scan["levels_max"])
+        counts["out_of_view_rows"] += int(out_of_view.sum())
+        counts["indicative_rows"] += int((part["flags"] & FLAG_INDICATIVE > 0).sum())
+        counts["trades"] += int((part["kind"] == KIND_TRADE).sum())
+        counts["repeated_levels"] += _repeated_levels(part)
+
+    def facts(self) -> dict[str, Any]:
+        return dict(self._counts)
+
+    def sessions(self) -> tuple[Session, ...]:
+        stops = [start for _, start in self._starts[1:]] + [self.row_count]
+        return tuple(
             Session(name=name, row_start=start, row_stop=stop)
-            for name, start, stop in zip(names, starts, stops, strict=True)
-        ),
-        facts=facts,
-    )
+            for (name, start), stop in zip(self._starts, stops, strict=True)
+        )
 
 
-def _load(path: Path) -> dict[str, npt.NDArray[Any]]:
-    import polars as pl
-
-    expected = {"ev": pl.UInt64(), "exch_ts": pl.Int64(), "px": pl.Float64(), "qty": pl.Float64()}
-    try:
-        schema = pl.read_parquet_schema(path)
-        for name, kind in expected.items():
-            if name not in schema:
-                found = ", ".join(schema) or "no column"
-                raise DataError(f"{path}: the column {name} is missing; found {found}")
-            if schema[name] != kind:
-                raise DataError(
-                    f"{path}: expected the column {name} as {kind}, found {schema[name]}"
-                )
-        frame = pl.read_parquet(path, columns=list(expected))
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
-        raise DataError(f"{path}: not a readable Parquet file: {error}") from error
-    if frame.height == 0:
-        raise DataError(f"{path}: the file holds no row")
-    for name in expected:
-        if frame[name].null_count():
-            row = frame[name].is_null().arg_max()
-            raise DataError(f"{path}: row {row}: {name} is missing (null)")
-    return {name: frame[name].to_numpy() for name in expected}
-
-
-def _refuse(path: Path, bad: npt.NDArray[np.bool_], values: Any, what: str) -> None:
-    """Raise for the first row that is bad, if there is one."""
+def _refuse(path: Path, first: int, bad: npt.NDArray[np.bool_], values: Any, what: str) -> None:
+    """Raise for the first row that is bad, if there is one; `first` is the number of row 0."""
     if bad.any():
         row = int(bad.argmax())
-        raise DataError(f"{path}: row {row}: {what}, found {values[row].item()!r}")
+        raise DataError(f"{path}: row {first + row}: {what}, found {values[row].item()!r}")
 
 
-def _events(path: Path, ev: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+def _events(
+    path: Path, first: int, ev: npt.NDArray[Any]
+) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     code = ev & ~np.uint64(_EVENT_EXCHANGE | _EVENT_LOCAL)
     kind = np.full(len(ev), 255, np.uint8)
     side = np.zeros(len(ev), np.uint8)
@@ -172,112 +253,67 @@ def _events(path: Path, ev: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDA
         kind[rows] = event_kind
         side[rows] = event_side
     known = "expected depth (1), trade (2) with a buy or sell flag, or clear (3) in ev"
-    _refuse(path, kind == 255, ev, known)
+    _refuse(path, first, kind == 255, ev, known)
     return kind, side
 
 
-def _times(path: Path, exch_ts: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], str]:
-    out_of_range = (exch_ts < 0) | (exch_ts >= 1 << 62)
-    _refuse(path, out_of_range, exch_ts, "expected exch_ts as nanoseconds UTC since 1970")
-    falls = np.concatenate(([False], exch_ts[1:] < exch_ts[:-1]))
-    _refuse(path, falls, exch_ts, "exch_ts is before that of the row above; sort by time")
-    restored = (exch_ts + _MS_NS // 2) // _MS_NS * _MS_NS
-    error_ns = int(np.abs(restored - exch_ts).max())
+def _survey_times(file: ParquetBatches) -> tuple[int, bool, str]:
+    """Return the first time, and whether and why times are restored to whole milliseconds."""
+    path = file.path
+    first = 0
+    error_ns = 0
+    start_ns, last_ns = -1, 0
+    for batch in file.arrays(["exch_ts"]):
+        exch_ts = batch["exch_ts"]
+        out_of_range = (exch_ts < 0) | (exch_ts >= 1 << 62)
+        _refuse(
+            path, first, out_of_range, exch_ts, "expected exch_ts as nanoseconds UTC since 1970"
+        )
+        falls = np.diff(exch_ts, prepend=last_ns) < 0
+        what = "exch_ts is before that of the row above; sort by time"
+        _refuse(path, first, falls, exch_ts, what)
+        start_ns = int(exch_ts[0]) if start_ns < 0 else start_ns
+        last_ns = int(exch_ts[-1])
+        error_ns = max(error_ns, int(np.abs(_whole_ms(exch_ts) - exch_ts).max()))
+        first += len(exch_ts)
     if error_ns > _TIME_ERROR_NS_MAX:
-        return exch_ts, "as recorded"
+        return start_ns, False, "as recorded"
     note = f"whole milliseconds, restored from values off by up to {error_ns} ns"
-    return restored, note
+    return start_ns, True, note
+
+
+def _whole_ms(exch_ts: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    nearest: npt.NDArray[np.int64] = (exch_ts + _MS_NS // 2) // _MS_NS * _MS_NS
+    return nearest
 
 
 def _prices(
-    path: Path, px: npt.NDArray[Any], kind: npt.NDArray[Any], product: Product
+    path: Path, first: int, px: npt.NDArray[Any], kind: npt.NDArray[Any], product: Product
 ) -> npt.NDArray[Any]:
     is_clear = kind == KIND_CLEAR
     # Written so that NaN fails.
     good = is_clear | ((px > 0.0) & (px <= _PRICE_POINTS_MAX))
-    _refuse(path, ~good, px, "expected a price above 0")
+    _refuse(path, first, ~good, px, "expected a price above 0")
     scaled = np.where(is_clear, 0.0, px) / float(product.tick_size)
     ticks: npt.NDArray[Any] = np.rint(scaled)
     off_grid = np.abs(scaled - ticks) > 1e-6
     for low, step in product.step_ticks():
         off_grid |= (ticks > low) & (ticks % step != 0)
-    _refuse(path, off_grid, px, "expected a price on the exchange's tick grid")
+    _refuse(path, first, off_grid, px, "expected a price on the exchange's tick grid")
     return ticks
 
 
-def _quantities(path: Path, qty: npt.NDArray[Any], kind: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def _quantities(
+    path: Path, first: int, qty: npt.NDArray[Any], kind: npt.NDArray[Any]
+) -> npt.NDArray[Any]:
     # Written so that NaN fails.
     good = (qty >= 0.0) & (qty <= _QTY_MAX) & (qty == np.floor(qty))
     good |= (kind == KIND_CLEAR) & (qty == 0.0)
-    _refuse(path, ~good, qty, f"expected a whole quantity in [0, {_QTY_MAX}]")
-    _refuse(path, (kind == KIND_TRADE) & (qty < 1.0), qty, "expected a trade of at least 1 lot")
+    _refuse(path, first, ~good, qty, f"expected a whole quantity in [0, {_QTY_MAX}]")
+    _refuse(
+        path, first, (kind == KIND_TRADE) & (qty < 1.0), qty, "expected a trade of at least 1 lot"
+    )
     return np.where(kind == KIND_CLEAR, 0.0, qty)
-
-
-def _session_starts(exch_ns: npt.NDArray[Any]) -> tuple[list[str], list[int]]:
-    """Return names and first rows of the sessions; a night belongs to the date it starts on."""
-    key = futures_session_key(exch_ns)
-    starts = np.concatenate(([0], np.flatnonzero(np.diff(key)) + 1)).tolist()
-    return [futures_session_name(int(key[start])) for start in starts], starts
-
-
-def _stand_alone(
-    columns: dict[str, npt.NDArray[Any]], starts: list[int]
-) -> tuple[dict[str, npt.NDArray[Any]], list[int]]:
-    """Put a clear row and the levels still standing in front of each session but a cleared one."""
-    added = 0
-    for number, start in enumerate(starts):
-        row = start + added
-        starts[number] = row
-        if columns["kind"][row] == KIND_CLEAR:
-            continue
-        side, price, qty = _standing(columns, row)
-        count = len(price)
-        flags = int(columns["flags"][row]) & FLAG_INDICATIVE
-        front: dict[str, Any] = {
-            "exch_ns": np.full(count + 1, columns["exch_ns"][row]),
-            "kind": [KIND_CLEAR] + [KIND_LEVEL] * count,
-            "side": [SIDE_BID, *side],
-            "flags": [0] + [flags | FLAG_IMAGE] * count,
-            "price": [0, *price],
-            "qty": [0, *qty],
-        }
-        for name, values in front.items():
-            pieces = (columns[name][:row], values, columns[name][row:])
-            columns[name] = contiguous(np.concatenate(pieces), COLUMNS[name])
-        added += count + 1
-    return columns, starts
-
-
-def _standing(
-    columns: dict[str, npt.NDArray[Any]], row: int
-) -> tuple[list[int], list[int], list[int]]:
-    """Return side, price and lots of the levels that stand in front of a row."""
-    clears = np.flatnonzero(columns["kind"][:row] == KIND_CLEAR)
-    first = int(clears[-1]) + 1 if len(clears) else 0
-    rows = np.flatnonzero(columns["kind"][first:row] == KIND_LEVEL) + first
-    # The last word on each level: unique() keeps the first of equal keys, so look from the end.
-    key = columns["price"][rows[::-1]].astype(np.int64) * 2 + columns["side"][rows[::-1]]
-    last = rows[::-1][np.unique(key, return_index=True)[1]]
-    last = last[columns["qty"][last] > 0]
-    side, price, qty = (columns[name][last].tolist() for name in ("side", "price", "qty"))
-    return side, price, qty
-
-
-def _scan(columns: dict[str, npt.NDArray[Any]]) -> dict[str, Any]:
-    """Flag the levels that left the view, in place, and return what the book looks like."""
-    names = ("exch_ns", "kind", "side", "flags", "price", "qty")
-    scan = rustsim.scan_book(*(columns[name] for name in names), visible_levels=VISIBLE_LEVELS)
-    out_of_view = np.frombuffer(scan["out_of_view"], np.uint8) > 0
-    columns["flags"][out_of_view] |= FLAG_OUT_OF_VIEW
-    return {
-        "groups": scan["groups"],
-        "crossed_groups": scan["crossed_groups"],
-        "locked_groups": scan["locked_groups"],
-        "levels_max": scan["levels_max"],
-        "out_of_view_rows": int(out_of_view.sum()),
-        "indicative_rows": int((columns["flags"] & FLAG_INDICATIVE > 0).sum()),
-    }
 
 
 def _repeated_levels(columns: dict[str, npt.NDArray[Any]]) -> int:

@@ -141,6 +141,17 @@ def test_option_prices_count_in_tenths(tmp_path: Path) -> None:
     assert ticks.instrument["tick_value_minor"] == 5
 
 
+def test_batches_do_not_show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path / "a.parquet", day())
+    whole = read(path)
+    for rows in (1, 2, 7):
+        monkeypatch.setattr("sweep.readers.parquet_batches.BATCH_ROWS", rows)
+        parts = read(path)
+        assert (parts.sessions, parts.facts) == (whole.sessions, whole.facts)
+        for name, values in whole.columns.items():
+            assert (parts.columns[name] == values).all(), (rows, name)
+
+
 # --- what is refused ------------------------------------------------------------------------------
 
 
@@ -197,8 +208,8 @@ def test_wrong_columns_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "bad.parquet"
     table = [
         (good.drop("qty"), r"the column qty is missing; found ev, exch_ts, px"),
-        (good.cast({"px": pl.Float32}), r"expected the column px as Float64, found Float32"),
-        (good.cast({"ev": pl.Int64}), r"expected the column ev as UInt64, found Int64"),
+        (good.cast({"px": pl.Float32}), r"expected the column px as float64, found float32"),
+        (good.cast({"ev": pl.Int64}), r"expected the column ev as uint64, found int64"),
         (
             good.with_columns(px=pl.when(pl.int_range(pl.len()) != 7).then("px")),
             r"row 7: px is missing",
