@@ -23,7 +23,7 @@ import rustsim
 from sweep import products
 from sweep.errors import DataError, InputError, ResourceError
 from sweep.products import CATALOGUE
-from sweep.readers import READERS, Reader, make_request
+from sweep.readers import READERS, RULES, Reader, make_request, read_rows
 from sweep.readers.ticks import COLUMNS, Request, Rows, Session, Summary
 from sweep.source import SourceConfig
 
@@ -153,7 +153,7 @@ def _order(source: SourceConfig, path: Path | None) -> _Order:
         "reader_code": _code_hash(reader),
         "instrument_name": source.instrument,
         "options": asdict(request.options),
-        "check": {rule: request.audit.action(rule) for rule in reader.rules},
+        "check": {rule: request.audit.action(rule) for rule in RULES[source.reader]},
         "product": source.product,
         # The name without its folder: a tape is the same wherever its source lies.
         "source": [_fingerprint(file) for file in files],
@@ -245,7 +245,7 @@ def _build(order: _Order, path: Path) -> None:
         }
         return json.dumps(document, sort_keys=True)
 
-    write_tape(path, order.reader.read(request), request.audit.source, describe)
+    write_tape(path, read_rows(order.source.reader, request), request.audit.source, describe)
 
 
 def write_tape(

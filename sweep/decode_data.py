@@ -10,7 +10,7 @@ from sweep.declared import declared_rules, is_required
 from sweep.document import Node
 from sweep.errors import InputError
 from sweep.products import Product
-from sweep.readers import OPTIONS, READERS
+from sweep.readers import OPTIONS, READERS, RULES
 from sweep.reading import NOT_BUILT, Fields
 from sweep.schema import DataSection
 from sweep.source import SourceConfig
@@ -64,7 +64,7 @@ def _source(fields: Fields, folder: Path) -> SourceConfig:
 
 def _policy(fields: Fields, reader: str) -> dict[str, str]:
     """Return the chosen actions by rule of the reader."""
-    rules = READERS[reader].rules if reader in READERS else {}
+    rules = RULES.get(reader, {})
     chosen = {
         name: fields.option(name, rule.actions) for name, rule in rules.items() if fields.has(name)
     }

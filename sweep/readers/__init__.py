@@ -12,6 +12,7 @@ from sweep.readers import (
     canonical_parquet,
     databento,
     hftbacktest,
+    plausible,
     shioaji_parquet,
     synthetic,
     taifex_daily,
@@ -76,6 +77,11 @@ READERS: Final[dict[str, Reader]] = {
     ),
 }
 
+# Rules of a reader, and those that hold for the rows of every reader.
+RULES: Final[dict[str, Mapping[str, Rule]]] = {
+    name: {**reader.rules, **plausible.RULES} for name, reader in READERS.items()
+}
+
 OPTIONS: Final[dict[str, type]] = {name: reader.options for name, reader in READERS.items()}
 
 
@@ -119,9 +125,18 @@ def make_request(
         path=path,
         instrument=instrument,
         options=made,
-        audit=Audit(source, READERS[reader].rules, policy, is_check=is_check),
+        audit=Audit(source, RULES[reader], policy, is_check=is_check),
         product=find,
     )
+
+
+def read_rows(reader: str, request: Request) -> Rows:
+    """Read what is requested, chunk by chunk; the rules of every source are checked on the way.
+
+    Raises:
+        DataError: The file is damaged or a row breaks a rule.
+    """
+    return plausible.watch(READERS[reader].read(request), request.audit)
 
 
 def read_ticks(reader: str, path: Path | None, instrument: str, **settings: Any) -> Ticks:
@@ -131,7 +146,7 @@ def read_ticks(reader: str, path: Path | None, instrument: str, **settings: Any)
         DataError: The file is damaged or a row breaks a rule.
         InputError: As `make_request`.
     """
-    return collect(READERS[reader].read(make_request(reader, path, instrument, **settings)))
+    return collect(read_rows(reader, make_request(reader, path, instrument, **settings)))
 
 
 def make_options(reader: str, values: Mapping[str, Scalar]) -> Any:

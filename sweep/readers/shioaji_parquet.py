@@ -296,7 +296,7 @@ def _prices(
     _refuse(path, first, ~good, px, "expected a price above 0")
     scaled = np.where(is_clear, 0.0, px) / float(product.tick_size)
     ticks: npt.NDArray[Any] = np.rint(scaled)
-    off_grid = np.abs(scaled - ticks) > 1e-6
+    off_grid = (np.abs(scaled - ticks) > 1e-6) | ((ticks < 1.0) & ~is_clear)
     for low, step in product.step_ticks():
         off_grid |= (ticks > low) & (ticks % step != 0)
     _refuse(path, first, off_grid, px, "expected a price on the exchange's tick grid")

@@ -13,7 +13,7 @@ import polars as pl
 
 from sweep.data import write_tape
 from sweep.errors import DataError, InputError
-from sweep.readers import READERS, make_request
+from sweep.readers import make_request, read_rows
 from sweep.readers.ticks import Summary
 
 Damage = Callable[[Random, bytes], bytes]
@@ -258,7 +258,7 @@ def read_source(source: Source, path: Path, scratch: Path) -> Reading:
         request = make_request(
             source.reader, path, source.instrument, source.options, **source.settings
         )
-        made = write_tape(tape, READERS[source.reader].read(request), str(path), _describe)
+        made = write_tape(tape, read_rows(source.reader, request), str(path), _describe)
     except (DataError, InputError) as error:
         return Reading(refusal=str(error))
     counts = {name: finding.count for name, finding in request.audit.findings.items()}

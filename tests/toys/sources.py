@@ -67,6 +67,7 @@ SOURCES: Final = (
         make=_written("day.parquet", lambda path: write_shioaji(path, shioaji_day())),
         damages=parquet_damages(),
         unseen={
+            "flip_bit": "recorded without checksums of pages",
             "missing_row": SEQUENCELESS,
             "repeated_row": SEQUENCELESS,
             "swapped_rows": MOVES_IN_A_GROUP,
