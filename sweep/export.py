@@ -18,7 +18,7 @@ import numpy.typing as npt
 import rustsim
 from sweep.errors import DataError, InputError, ResourceError
 from sweep.products import Product
-from sweep.readers.canonical_parquet import METADATA_KEY
+from sweep.readers.canonical_parquet import metadata_of
 from sweep.readers.event_arrays import DATA_KEY, DOCUMENT_MEMBER, EVENT_LAYOUT
 from sweep.readers.hftbacktest import BUY, CLEAR, DEPTH, EXCHANGE, LOCAL, SELL, SNAPSHOT, TRADE
 from sweep.readers.ladder import Ladder
@@ -292,7 +292,7 @@ def _write_parquet(source: _Source, file: IO[bytes]) -> None:
         for columns in source.chunks():
             table = pa.table(columns)
             if writer is None:
-                schema = table.schema.with_metadata({METADATA_KEY: document})
+                schema = table.schema.with_metadata(metadata_of(document))
                 writer = pq.ParquetWriter(
                     file, schema, compression="zstd", write_page_checksum=True
                 )

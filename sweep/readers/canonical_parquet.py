@@ -5,6 +5,7 @@ The columns are those of `sweep.readers.ticks.COLUMNS`, with exactly their types
 file's metadata; a file without them is one session, its instrument comes from the options.
 """
 
+import hashlib
 import itertools
 import json
 import os
@@ -29,6 +30,8 @@ from sweep.readers.ticks import (
 )
 
 METADATA_KEY: Final = b"sweep"
+# SHA-256 of that document: pages of a Parquet file have checksums, its metadata have none.
+CHECKSUM_KEY: Final = b"sweep_sha256"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,10 +96,14 @@ def read(request: Request) -> Rows:
 
 
 def _document(path: Path, metadata: Mapping[bytes, bytes]) -> dict[str, Any]:
-    if METADATA_KEY not in metadata:
+    text = metadata.get(METADATA_KEY)
+    stated = metadata.get(CHECKSUM_KEY)
+    if stated is not None and stated != metadata_of(text or b"")[CHECKSUM_KEY]:
+        raise DataError(f"{path}: the metadata {METADATA_KEY.decode()!r} do not fit their checksum")
+    if text is None:
         return {}
     try:
-        document = json.loads(metadata[METADATA_KEY])
+        document = json.loads(text)
     except ValueError as error:
         raise DataError(
             f"{path}: the metadata {METADATA_KEY.decode()!r} is no JSON: {error}"
@@ -126,6 +133,11 @@ def _sessions(path: Path, document: dict[str, Any], row_count: int) -> tuple[Ses
     return sessions
 
 
+def metadata_of(document: bytes) -> dict[bytes, bytes]:
+    """Return the metadata of a file: the JSON document and its checksum."""
+    return {METADATA_KEY: document, CHECKSUM_KEY: hashlib.sha256(document).hexdigest().encode()}
+
+
 def write(path: Path, ticks: Ticks) -> None:
     """Write ticks as one Parquet file, under a temporary name first.
 
@@ -152,9 +164,8 @@ def write_columns(
     import pyarrow.parquet as pq
 
     table = pa.table(columns)
-    table = table.replace_schema_metadata(
-        {METADATA_KEY: json.dumps(document, sort_keys=True).encode()}
-    )
+    text = json.dumps(document, sort_keys=True).encode()
+    table = table.replace_schema_metadata(metadata_of(text))
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
