@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from random import Random
@@ -21,7 +21,7 @@ Damage = Callable[[Random, bytes], bytes]
 # A message is of use if it says where: a row, a line, an offset, or a part of the file.
 PLACE: Final = re.compile(
     r"row|line|offset|block|byte|member|column|header|footer|metadata|magic|empty|truncated"
-    r"|cut off|ends|checksum|holds no|not a readable|not a|damaged|record|field|schema|name"
+    r"|cut off|ends|checksum|holds no|not a readable|not a|damaged|record|field|schema|name|an array|order file"
 )
 
 
@@ -202,14 +202,16 @@ TABLES: Final = (
 
 
 def table_damages(
-    load: Callable[[bytes], pl.DataFrame], save: Callable[[pl.DataFrame], bytes]
+    load: Callable[[bytes], pl.DataFrame],
+    save: Callable[[pl.DataFrame], bytes],
+    names: Iterable[str] = TABLES,
 ) -> dict[str, Damage]:
-    """Return the damages of `TABLES` for a container of tables."""
+    """Return damages of `TABLES` for a container of tables."""
 
     def damage(name: str) -> Damage:
         return lambda rng, data: save(damage_table(rng, name, load(data)))
 
-    return {name: damage(name) for name in TABLES}
+    return {name: damage(name) for name in names}
 
 
 # --- verdicts ------------------------------------------------------------------------------------

@@ -5,17 +5,27 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import polars as pl
 
+from sweep.readers.event_arrays import EVENT_LAYOUT
 from sweep.readers.synthetic import SyntheticOptions
 from sweep.synthetic import write_market
 from tests.integration.test_shioaji_parquet import day as shioaji_day
 from tests.integration.test_shioaji_parquet import write as write_shioaji
 from tests.toys.damage import BYTES, LINES, Source, table_damages
+from tests.unit import test_hftbacktest as hft
 from tests.unit import test_taifex_daily as taifex
+from tests.unit import test_twse_fixed as twse
 
 SEQUENCELESS: Final = "rows have neither number nor checksum"
 MOVES_IN_A_GROUP: Final = "rows of one time may stand in any order"
+UNREAD: Final = "columns that are not used for market data may hold anything"
+UNORDERED: Final = {
+    "missing_row": SEQUENCELESS,
+    "repeated_row": SEQUENCELESS,
+    "swapped_rows": MOVES_IN_A_GROUP,
+}
 
 
 def parquet_damages() -> dict[str, Any]:
@@ -28,6 +38,27 @@ def parquet_damages() -> dict[str, Any]:
         return target.getvalue()
 
     return {**BYTES, **table_damages(load, save)}
+
+
+def array_damages(*, is_archive: bool) -> dict[str, Any]:
+    def load(data: bytes) -> pl.DataFrame:
+        held = np.load(io.BytesIO(data))
+        array = held["data"] if is_archive else held
+        return pl.DataFrame({name: array[name] for name in array.dtype.names})
+
+    def save(frame: pl.DataFrame) -> bytes:
+        array = np.zeros(frame.height, EVENT_LAYOUT)
+        for name in frame.columns:
+            array[name] = frame[name].to_numpy()
+        target = io.BytesIO()
+        if is_archive:
+            np.savez_compressed(target, data=array)
+        else:
+            np.save(target, array)
+        return target.getvalue()
+
+    rows = ("missing_row", "repeated_row", "swapped_rows", "nonsense_number")
+    return {**BYTES, **table_damages(load, save, rows)}
 
 
 def canonical(folder: Path) -> Path:
@@ -54,9 +85,7 @@ SOURCES: Final = (
         damages=parquet_damages(),
         options={"tick_value_minor": 200, "visible_levels": 5},
         unseen={
-            "missing_row": SEQUENCELESS,
-            "repeated_row": SEQUENCELESS,
-            "swapped_rows": MOVES_IN_A_GROUP,
+            **UNORDERED,
             "missing_column": "local_ns and join may be left out",
         },
     ),
@@ -67,10 +96,8 @@ SOURCES: Final = (
         make=_written("day.parquet", lambda path: write_shioaji(path, shioaji_day())),
         damages=parquet_damages(),
         unseen={
+            **UNORDERED,
             "flip_bit": "recorded without checksums of pages",
-            "missing_row": SEQUENCELESS,
-            "repeated_row": SEQUENCELESS,
-            "swapped_rows": MOVES_IN_A_GROUP,
         },
     ),
     Source(
@@ -79,10 +106,34 @@ SOURCES: Final = (
         instrument="TXF",
         make=_written("Daily.csv", lambda path: taifex.write(path, taifex.day())),
         damages=LINES,
+        unseen=UNORDERED,
+    ),
+    Source(
+        name="hftbacktest_npz",
+        reader="hftbacktest",
+        instrument="BTCUSDT",
+        make=_written("day.npz", lambda path: hft.save(path, hft.small())),
+        damages=array_damages(is_archive=True),
+        unseen={**UNORDERED, "nonsense_number": UNREAD},
+    ),
+    Source(
+        name="hftbacktest_npy",
+        reader="hftbacktest",
+        instrument="BTCUSDT",
+        make=_written("day.npy", lambda path: hft.save(path, hft.small())),
+        damages=array_damages(is_archive=False),
         unseen={
-            "missing_row": SEQUENCELESS,
-            "repeated_row": SEQUENCELESS,
-            "swapped_rows": MOVES_IN_A_GROUP,
+            **UNORDERED,
+            "nonsense_number": UNREAD,
+            **dict.fromkeys(BYTES, "an array without checksum: other numbers are sound numbers"),
         },
+    ),
+    Source(
+        name="twse_fixed",
+        reader="twse_fixed",
+        instrument="2330",
+        make=_written("quotes.txt", lambda path: twse.write(path, twse.day())),
+        damages=LINES,
+        unseen={**UNORDERED, "nonsense_number": "another code is another security's record"},
     ),
 )
