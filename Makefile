@@ -32,7 +32,7 @@ endef
 export LIST_REQUIREMENTS
 
 .PHONY: help setup demo test lint format stubtest rust-test pytest test-slow test-browser packaging-test docs-check \
-	bench bench-sweep clean
+	corruptions bench bench-sweep clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -100,6 +100,9 @@ docs-check: setup ## links and commands named in the documents; Rust documentati
 	RUSTDOCFLAGS='-D warnings -A rustdoc::private_intra_doc_links' $(CARGO) doc --quiet --locked --no-deps --document-private-items --manifest-path $(MANIFEST)
 
 # --- measurements --------------------------------------------------------------------------------
+
+corruptions: setup ## ten thousand seeded damages of every source format; writes build/corruptions.json
+	SWEEP_DAMAGES=150 $(PY) -m pytest -q --timeout 1800 tests/faults/test_corruptions.py
 
 bench: setup ## replay and maker beside hftbacktest on the same feed; writes build/bench.json
 	$(PY) -m benches.replay_bench
