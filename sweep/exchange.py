@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from sweep.errors import InputError
 from sweep.schema import LATENCY_LEGS
 
 NS_PER_US = 1_000
@@ -27,6 +28,9 @@ def exchange_spec(
         world: Resolved world section.
         seed: Of the study. No trial number enters: all trials meet the same weather.
         replication: Which random world.
+
+    Raises:
+        InputError: The product is an inverse contract and the venue gives no tick value.
     """
     product = dict(instrument)
     for key, name in (
@@ -36,6 +40,10 @@ def exchange_spec(
     ):
         if venue[key] is not None:
             product[name] = venue[key]
+    if product["tick_value_minor"] is None:
+        message = f"{product['name']} is an inverse contract: its money is not linear in the price"
+        hint = "give venue.tick_value, the worth of one tick of one lot near the prices recorded"
+        raise InputError(f"{message}; {hint}")
     half_life = world["impact_half_life_ms"]
     latency: dict[str, Any] = {leg: _leg(world["latency"][leg]) for leg in LATENCY_LEGS}
     latency["gap_ns"] = _ns(world["gap_us"])

@@ -34,7 +34,10 @@ class Product:
         tick_size: Price of one step of the price ladder: the finest step of the product.
         steps: Coarser steps by price: pairs (from this price on, step), ascending.
         lot_size: Units of a recorded quantity in one lot.
-        multiplier: Money, in units of the currency, of a price of 1 for a recorded quantity of 1.
+        multiplier: Money, in units of the currency, of a price of 1 for a recorded quantity of 1;
+            for an inverse contract the currency's units that a recorded quantity of 1 stands for.
+        is_inverse: Whether it is quoted in the currency and paid in the coin, so that money is not
+            linear in the price: its ticks can be read, and a replay needs `venue.tick_value`.
         order_lots_max: Largest order in lots, None for no limit.
         venue_profile: Name of the rules by which the venue trades it: sessions, auctions, order
             types, fees; empty where none is described.
@@ -51,6 +54,7 @@ class Product:
     multiplier: Decimal
     steps: tuple[tuple[Decimal, Decimal], ...] = ()
     order_lots_max: int | None = None
+    is_inverse: bool = False
     venue_profile: str = ""
     since: datetime.date = datetime.date.min
     until: datetime.date = FOREVER
@@ -63,7 +67,7 @@ class Product:
             if step % self.tick_size or price % step:
                 message = f"{self.name}: a step of {step} from {price} on is not on the ladder"
                 raise InputError(message)
-        if self._tick_value.denominator != 1:
+        if not self.is_inverse and self._tick_value.denominator != 1:
             message = f"{self.name}: one tick of one lot is {self._tick_value} minor units"
             raise InputError(f"{message}, expected an integer: raise minor_per_unit")
 
@@ -109,7 +113,7 @@ class Product:
         """
         return {
             "name": self.name,
-            "tick_value_minor": self.tick_value_minor,
+            "tick_value_minor": None if self.is_inverse else self.tick_value_minor,
             "price_min": None,
             "price_max": None,
             "visible_levels": visible_levels,
@@ -128,6 +132,7 @@ class Product:
             "multiplier": str(self.multiplier),
             "steps": [[str(price), str(step)] for price, step in self.steps],
             "order_lots_max": self.order_lots_max,
+            "is_inverse": self.is_inverse,
             "venue_profile": self.venue_profile,
             "since": self.since.isoformat(),
             "until": self.until.isoformat(),

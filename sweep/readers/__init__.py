@@ -9,6 +9,7 @@ from typing import Any, Final
 from sweep.errors import InputError
 from sweep.products import Product, find_product
 from sweep.readers import (
+    binance_raw,
     canonical_parquet,
     databento,
     hftbacktest,
@@ -56,6 +57,9 @@ READERS: Final[dict[str, Reader]] = {
         read=synthetic.read,
         needs_files=False,
         version=synthetic.SYNTHETIC_VERSION,
+    ),
+    "binance_raw": Reader(
+        options=binance_raw.BinanceRawOptions, read=binance_raw.read, rules=binance_raw.RULES
     ),
     "shioaji_parquet": Reader(
         options=shioaji_parquet.ShioajiParquetOptions, read=shioaji_parquet.read

@@ -1,0 +1,104 @@
+"""Reads lines of text from plain, gzip and zip files, block by block.
+
+Blocks hold whole lines, so that a file larger than the memory is read in bounded space. A damaged
+container is refused with the line before which the damage was found.
+"""
+
+import gzip
+import io
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Final
+
+from sweep.errors import DataError
+
+BLOCK_BYTES: Final = 8 << 20
+LINE_BYTES_MAX: Final = 64 << 20
+
+_GZIP: Final = b"\x1f\x8b"
+_ZIP: Final = b"PK\x03\x04"
+_ZSTD: Final = b"\x28\xb5\x2f\xfd"
+_DAMAGE: Final = (EOFError, zlib.error, zipfile.BadZipFile, gzip.BadGzipFile, RuntimeError)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """Some whole lines of a file.
+
+    Attributes:
+        first_line: Number of the first of them, from 1.
+        text: The lines, each with its end; only the last line of a file may lack it.
+    """
+
+    first_line: int
+    text: bytes
+
+    @property
+    def line_count(self) -> int:
+        """Number of lines."""
+        return self.text.count(b"\n") + (not self.text.endswith(b"\n"))
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the last line has no end."""
+        return not self.text.endswith(b"\n")
+
+
+def line_blocks(path: Path, block_bytes: int = BLOCK_BYTES) -> Iterator[Block]:
+    """Yield the lines of a file in blocks of about `block_bytes` bytes of text.
+
+    Raises:
+        DataError: The file cannot be read, is damaged, or holds a line without end.
+    """
+    first_line = 1
+    pieces: list[bytes] = []
+    held = 0
+    try:
+        with ExitStack() as stack:
+            stream = _open(path, stack)
+            while piece := stream.read(block_bytes):
+                end = piece.rfind(b"\n") + 1
+                held += len(piece) - end
+                if not end:
+                    pieces.append(piece)
+                    if held > LINE_BYTES_MAX:
+                        message = f"longer than {LINE_BYTES_MAX >> 20} MiB"
+                        raise DataError(f"{path}: line {first_line}: {message}")
+                    continue
+                text = b"".join((*pieces, piece[:end]))
+                pieces = [piece[end:]] if end < len(piece) else []
+                held = len(piece) - end
+                block = Block(first_line=first_line, text=text)
+                first_line += block.line_count
+                yield block
+    except _DAMAGE as error:
+        raise DataError(f"{path}: damaged after line {first_line - 1}: {error}") from error
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error}") from error
+    if pieces:
+        yield Block(first_line=first_line, text=b"".join(pieces))
+
+
+def _open(path: Path, stack: ExitStack) -> IO[bytes]:
+    """Open the text inside of a file; what it is wrapped in is told by its first bytes."""
+    raw: Any = stack.enter_context(path.open("rb"))
+    magic = raw.read(4)
+    raw.seek(0)
+    if magic.startswith(_GZIP):
+        return io.BufferedReader(stack.enter_context(gzip.GzipFile(fileobj=raw)))
+    if magic.startswith(_ZSTD):
+        raise DataError(
+            f"{path}: compressed with zstd, expected gzip, zip or plain text: unpack it"
+        )
+    if not magic.startswith(_ZIP):
+        return raw  # type: ignore[no-any-return]
+    archive = stack.enter_context(zipfile.ZipFile(raw))
+    names = [name for name in archive.namelist() if not name.endswith("/")]
+    if len(names) != 1:
+        found = ", ".join(names[:5]) or "none"
+        raise DataError(f"{path}: expected one file in the archive, found {found}: unpack it")
+    return stack.enter_context(archive.open(names[0]))
