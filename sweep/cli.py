@@ -172,7 +172,7 @@ def _add_store_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]
 
 
 def _add_data_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    words = "make tapes, look at them, make synthetic markets"
+    words = "check recordings, make tapes of them, look at them, make synthetic markets"
     data = verbs.add_parser(
         "data",
         help=words,
@@ -182,20 +182,65 @@ def _add_data_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]"
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     kinds = data.add_subparsers(metavar="ACTION", required=True)
-    words = "build the tapes of a study's data"
+    words = "build the tapes of a study or of files; a second run does only what is missing"
     build = _verb(kinds, "import", "data", words, "data import experiments/txf_maker.yaml")
     build.set_defaults(function="import_data")
-    build.add_argument("file", type=Path, metavar="STUDY.yaml", help="the study file")
-    _add_set(build)
-    words = "show what a tape holds, after checking all of it"
-    inspect = _verb(kinds, "inspect", "data", words, "data inspect runs/.tapes/*.tape")
-    inspect.add_argument("tapes", type=Path, nargs="+", metavar="TAPE", help="tape files")
-    inspect.add_argument(
-        "--figures", action="store_true", help="measure spreads, sizes, gaps and trades per session"
-    )
+    _add_sources(build)
+    words = "test files against every rule of their reader, without writing anything"
+    check = _verb(kinds, "check", "data_check", words, "data check recordings/*.parquet")
+    _add_sources(check, nargs="*")
+    check.add_argument("--list", action="store_true", help="show readers, options and rules")
+    _add_jobs(check)
+    _add_inspect(kinds)
     words = "write a synthetic market as a tape, or as columns if the file ends in .parquet"
     example = "data generate syn.tape --set events=1000000 --set seed=3"
     generate = _verb(kinds, "generate", "data", words, example)
     generate.add_argument("output", type=Path, metavar="FILE", help="file to write")
     generate.add_argument("--instrument", default="SYN", metavar="NAME", help="name (default: SYN)")
     _add_set(generate, words="one option of the market, as under data.source.generate; repeatable")
+    words = "show every reader, its options and its rules"
+    _verb(kinds, "readers", "data_readers", words, "data readers")
+    words = "show the catalogue of products"
+    products = _verb(kinds, "products", "data_readers", words, "data products TXO")
+    products.add_argument("name", nargs="?", help="show all of one product")
+
+
+def _add_inspect(kinds: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    words = "show what tapes or files hold, and what they can and cannot support"
+    example = "data inspect runs/.tapes/*.tape --html page.html"
+    inspect = _verb(kinds, "inspect", "data_inspect", words, example)
+    _add_sources(inspect)
+    inspect.add_argument("--html", type=Path, metavar="FILE", help="write a page with pictures")
+    inspect.add_argument(
+        "--figures", action="store_true", help="add what a synthetic market is compared by"
+    )
+
+
+def _add_sources(verb: argparse.ArgumentParser, nargs: str = "+") -> None:
+    words = "one STUDY.yaml, or data files"
+    verb.add_argument("sources", type=Path, nargs=nargs, metavar="STUDY|FILE", help=words)
+    verb.add_argument("--reader", metavar="NAME", help="reader of the files (default: guessed)")
+    verb.add_argument(
+        "--instrument", metavar="NAME", help="product in the files (default: from their names)"
+    )
+    _add_set(verb, words="one option of the reader, or one key of the study; repeatable")
+    verb.add_argument(
+        "--check",
+        action="append",
+        default=[],
+        metavar="RULE=ACTION",
+        help="what a broken rule leads to: error, drop, repair or count; repeatable",
+    )
+    verb.add_argument(
+        "--product",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="describe a product that the catalogue lacks, for example tick_size=0.01; repeatable",
+    )
+
+
+def _add_jobs(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument(
+        "--jobs", type=_count, default=0, metavar="N", help="files at a time (default: processors)"
+    )

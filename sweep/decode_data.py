@@ -49,7 +49,7 @@ def _source(fields: Fields, folder: Path) -> SourceConfig:
     if needs_files:
         node = fields.node("paths", required=bool(reader))
         paths = _paths(node, fields, folder) if node is not None else ()
-    check = _policy(fields.section("check"), reader)
+    check = decode_policy(fields.section("check"), reader)
     product = _product(fields, instrument)
     fields.close()
     return SourceConfig(
@@ -62,7 +62,7 @@ def _source(fields: Fields, folder: Path) -> SourceConfig:
     )
 
 
-def _policy(fields: Fields, reader: str) -> dict[str, str]:
+def decode_policy(fields: Fields, reader: str) -> dict[str, str]:
     """Return the chosen actions by rule of the reader."""
     rules = RULES.get(reader, {})
     chosen = {

@@ -176,7 +176,7 @@ def find_product(name: str, on: datetime.date) -> Product:
     Raises:
         InputError: The catalogue does not know the product, or not on that day.
     """
-    versions = _versions(name)
+    versions = product_versions(name)
     if not versions:
         known = ", ".join(_catalogue().names)
         message = f"The catalogue has no product {name!r}; known: {known}"
@@ -199,7 +199,18 @@ class _Catalogue:
     forms: tuple[tuple[re.Pattern[str], Mapping[str, Any]], ...]
 
 
-def _versions(name: str) -> tuple[Product, ...]:
+def products() -> Mapping[str, tuple[Product, ...]]:
+    """Return the versions of every product that the catalogue names, in the order of the file."""
+    return _catalogue().names
+
+
+def product_forms() -> list[Product]:
+    """Return the products that the catalogue knows by the form of their names, as names."""
+    return [Product.from_table(form.pattern, table) for form, table in _catalogue().forms]
+
+
+def product_versions(name: str) -> tuple[Product, ...]:
+    """Return all versions of a product, none if the catalogue does not know it."""
     catalogue = _catalogue()
     if name in catalogue.names:
         return catalogue.names[name]

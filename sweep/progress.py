@@ -143,6 +143,63 @@ class LiveObserver:
         return ", ".join(words)
 
 
+class FileBar:
+    """Shows how far files are read: a live line on a terminal, a line now and then elsewhere.
+
+    Args:
+        phase: What is done to them.
+        total_bytes: Size of all files.
+    """
+
+    def __init__(self, phase: str, total_bytes: int) -> None:
+        self._console = Console(stderr=True, highlight=False)
+        self._progress = Progress(
+            TextColumn(phase),
+            BarColumn(),
+            TextColumn("{task.fields[words]}"),
+            console=self._console,
+            disable=not self._console.is_terminal,
+            transient=True,
+        )
+        self._phase = phase
+        self._total = total_bytes
+        self._task = self._progress.add_task("", total=max(1, total_bytes), words="")
+        self._started_s = time.monotonic()
+        self._shown_s = self._started_s
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._progress.stop()
+
+    def update(self, rows: int, done_bytes: int) -> None:
+        """Show how many rows were read, and the size of the files that are done."""
+        now_s = time.monotonic()
+        words = self._words(rows, done_bytes, max(1e-3, now_s - self._started_s))
+        self._progress.update(self._task, completed=done_bytes, words=words)
+        if not self._console.is_terminal and now_s - self._shown_s > PLAIN_EVERY_S:
+            self._shown_s = now_s
+            self.say(f"{self._phase}: {words}")
+
+    def say(self, text: str) -> None:
+        """Print a line above the bar."""
+        self._console.print(text, markup=False, soft_wrap=True)
+
+    def _words(self, rows: int, done_bytes: int, elapsed_s: float) -> str:
+        words = [f"{rows:,} rows", f"{rows / elapsed_s:,.0f} rows/s"]
+        words.append(f"{done_bytes / 1e6:,.1f} of {self._total / 1e6:,.1f} MB")
+        if 0 < done_bytes < self._total:
+            words.append(f"ETA {duration(elapsed_s * (self._total - done_bytes) / done_bytes)}")
+        return ", ".join(words)
+
+
 def duration(seconds: float) -> str:
     """Return a time span in the words of a clock: 42 s, 3:07, 2:05:00."""
     whole = round(seconds)

@@ -1,47 +1,75 @@
-"""`data`: make tapes, look at them, make synthetic markets."""
+"""`data import`, `data generate`: make tapes of recordings and of synthetic markets."""
 
 import argparse
 import json
 import shutil
 import sys
-from collections import Counter
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-import rustsim
+from sweep.commands.data_check import asked
 from sweep.decode_data import SYNTHETIC, decode_options
-from sweep.errors import EXIT_DONE, ResourceError
+from sweep.errors import EXIT_DONE, ResourceError, SweepError
+from sweep.naming import NamedSource, name_sources
 from sweep.planning import TAPES_FOLDER
-from sweep.progress import talk
+from sweep.progress import FileBar, talk
 from sweep.readers import OPTIONS, make_options
 from sweep.reading import Fields, Reading
 from sweep.source import SourceConfig
 from sweep.studyfile import parse_override
 
-KINDS: Final = {0: "level", 1: "trade", 2: "clear"}
-
 
 def import_data(options: argparse.Namespace) -> int:
     """Run the command `data import`."""
+    named = name_sources(options.sources, asked(options))
+    cache = options.runs_dir.resolve() / TAPES_FOLDER
+    documents, problems = import_sources(named, cache)
+    if options.json:
+        print(json.dumps({"tapes": documents, "problems": [text for text, _ in problems]}))
+    else:
+        for document in documents:
+            _show(document)
+        for text, _ in problems:
+            talk(f"error: {text}")
+        if len(named) > 1:
+            talk(f"{len(documents)} of {len(named)} sources are tapes now")
+    return max((code for _, code in problems), default=EXIT_DONE)
+
+
+def import_sources(
+    named: list[NamedSource], cache: Path
+) -> tuple[list[dict[str, Any]], list[tuple[str, int]]]:
+    """Make the tapes that are missing; go on after a source that is refused.
+
+    Returns:
+        What the tapes hold, and message and exit code of each source without one.
+
+    Raises:
+        ResourceError: The disk is full or the folder cannot be used: no source can go on.
+    """
     from sweep.data import ensure_tapes
 
-    study = options.loaded
-    tapes = ensure_tapes(study.data.source, options.runs_dir.resolve() / TAPES_FOLDER, talk)
-    _show(options, [inspect_tape(Path(tape.path)) for tape in tapes])
-    return EXIT_DONE
-
-
-def inspect(options: argparse.Namespace) -> int:
-    """Run the command `data inspect`."""
-    documents = [inspect_tape(path) for path in options.tapes]
-    if options.figures:
-        from sweep.market_figures import tape_figures
-
-        for document, path in zip(documents, options.tapes, strict=True):
-            document["figures"] = tape_figures(path)
-    _show(options, documents)
-    return EXIT_DONE
+    documents: list[dict[str, Any]] = []
+    problems: list[tuple[str, int]] = []
+    sizes = [source.path.stat().st_size if source.config and source.path else 0 for source in named]
+    with FileBar("importing", sum(sizes)) as bar:
+        for index, source in enumerate(named):
+            if source.config is None:
+                problems.append((source.problem, SweepError.exit_code))
+                continue
+            if source.note:
+                bar.say(f"{source.path}: guessed {source.note}")
+            try:
+                tapes = ensure_tapes(source.config, cache, bar.say)
+            except ResourceError:
+                raise
+            except SweepError as error:
+                problems.append((str(error), error.exit_code))
+                continue
+            documents += [describe_tape(tape.path) for tape in tapes]
+            rows = sum(document["rows"] for document in documents)
+            bar.update(rows, sum(sizes[: index + 1]))
+    return documents, problems
 
 
 def generate(options: argparse.Namespace) -> int:
@@ -65,7 +93,11 @@ def generate(options: argparse.Namespace) -> int:
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise ResourceError(f"{options.output}: cannot be written: {error.strerror}") from error
-    _show(options, [inspect_tape(options.output)])
+    document = describe_tape(options.output)
+    if options.json:
+        print(json.dumps({"tapes": [document]}))
+    else:
+        _show(document)
     return EXIT_DONE
 
 
@@ -78,62 +110,41 @@ def _generate_options(overrides: list[str]) -> dict[str, Any]:
     return values
 
 
-def inspect_tape(path: Path) -> dict[str, Any]:
-    """Return what a tape holds; opening it checks every block.
+def describe_tape(path: Path) -> dict[str, Any]:
+    """Return what the metadata of a tape say; opening it checks every block.
 
     Raises:
-        TapeError: The tape is damaged or of another version.
+        DataError: The tape is damaged or of another version.
     """
-    tape = rustsim.Tape.open(str(path))
-    metadata = json.loads(tape.metadata) if tape.metadata else {}
-    kinds = Counter(tape.column("kind"))
-    rows = tape.row_count
+    from sweep.data import open_info
+
+    info = open_info(path)
     return {
         "path": str(path),
-        "rows": rows,
+        "rows": info.row_count,
         "bytes": path.stat().st_size,
-        "content_hash": tape.content_hash,
-        "has_local_clock": tape.has_local,
-        "first": _time(tape.exch_ns(0)) if rows else None,
-        "last": _time(tape.exch_ns(rows - 1)) if rows else None,
-        "kinds": {name: kinds.get(kind, 0) for kind, name in KINDS.items()},
-        "instrument": metadata.get("instrument", {}),
-        "reader": metadata.get("reader"),
-        "source": metadata.get("source", []),
-        "sessions": metadata.get("sessions", []),
-        "facts": metadata.get("facts", {}),
+        "content_hash": info.content_hash,
+        "instrument": dict(info.instrument),
+        "sessions": [
+            {"name": session.name, "row_start": session.row_start, "row_stop": session.row_stop}
+            for session in info.sessions
+        ],
+        "facts": dict(info.facts),
     }
 
 
-def _time(ns: int) -> str:
-    seconds, rest = divmod(ns, 1_000_000_000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:09}Z"
-
-
-def _show(options: argparse.Namespace, documents: list[dict[str, Any]]) -> None:
-    if options.json:
-        print(json.dumps({"tapes": documents}))
-        return
+def _show(document: dict[str, Any]) -> None:
     write = sys.stdout.write
-    for document in documents:
-        write(f"{document['path']}\n")
-        write(
-            f"  rows      {document['rows']:,} in {document['bytes'] / 1e6:,.1f} MB, all checked\n"
-        )
-        kinds = ", ".join(f"{count:,} {name}" for name, count in document["kinds"].items())
-        write(f"  kinds     {kinds}\n")
-        write(f"  time      {document['first']} to {document['last']}\n")
-        write(f"  hash      {document['content_hash']}\n")
-        write(f"  product   {json.dumps(document['instrument'])}\n")
-        for session in document["sessions"]:
-            count = session["row_stop"] - session["row_start"]
-            write(f"  session   {session['name']}: {count:,} rows\n")
-        for name, fact in document["facts"].items():
-            write(f"  fact      {name}: {json.dumps(fact)}\n")
-        for session, figures in document.get("figures", {}).items():
-            write(f"  figures   {session}\n")
-            for name, figure in figures.items():
-                write(f"    {name:<26} {json.dumps(figure)}\n")
+    sessions = document["sessions"]
+    span = sessions[0]["name"] if sessions else "no session"
+    span += f" to {sessions[-1]['name']}" if len(sessions) > 1 else ""
+    size = f"{document['rows']:,} rows in {document['bytes'] / 1e6:,.1f} MB, all checked"
+    write(f"{document['path']}\n")
+    write(f"  {size}; {len(sessions)} session(s): {span}\n")
+    checks = document["facts"].get("checks", {})
+    for name, rule in checks.items():
+        if rule["count"]:
+            write(f"  {name}: {rule['count']:,} ({rule['action']}), first {rule['first']}\n")
 
 
 def _show_file(options: argparse.Namespace, market: dict[str, Any]) -> None:

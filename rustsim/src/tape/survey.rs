@@ -48,6 +48,17 @@ pub struct Mix {
     pub clears: u64,
 }
 
+/// All rows by kind, auction data included.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Kinds {
+    /// Rows that set a level.
+    pub level: u64,
+    /// Prints.
+    pub trade: u64,
+    /// Wipes of the book.
+    pub clear: u64,
+}
+
 /// Where prints fell, against the best prices at the start of their group.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Prints {
@@ -136,6 +147,8 @@ pub struct Report {
     pub crossed_first_ns: Option<Nanos>,
     /// Those that changed a best price.
     pub best_change_groups: u64,
+    /// All rows by kind.
+    pub kinds: Kinds,
     /// What rows of trading time did.
     pub mix: Mix,
     /// Where prints fell.
@@ -150,10 +163,10 @@ pub struct Report {
     pub last_ns: Nanos,
     /// Largest number that divides every exchange time.
     pub time_step_ns: u64,
-    /// Lowest and highest price of level rows and prints.
-    pub price_min: i32,
-    /// See `price_min`.
-    pub price_max: i32,
+    /// Lowest price of level rows and prints.
+    pub price_min: Option<i32>,
+    /// Highest one.
+    pub price_max: Option<i32>,
     /// Rows per group.
     pub group_rows: Histogram,
     /// Nanoseconds between groups.
@@ -320,28 +333,26 @@ impl Survey {
         }
         match row.kind {
             KIND_CLEAR => {
+                self.report.kinds.clear += 1;
                 self.sides = [Levels::new(), Levels::new()];
                 self.report.mix.clears += 1;
             }
-            KIND_LEVEL => self.level(row, ordinal, is_trading),
-            KIND_TRADE => self.trade(row, is_trading),
+            KIND_LEVEL => {
+                self.report.kinds.level += 1;
+                self.level(row, ordinal, is_trading);
+            }
+            KIND_TRADE => {
+                self.report.kinds.trade += 1;
+                self.trade(row, is_trading);
+            }
             _ => {}
         }
     }
 
     fn see_price(&mut self, price: i32) {
         let report = &mut self.report;
-        let is_first = report.price_min == 0 && report.price_max == 0;
-        report.price_min = if is_first {
-            price
-        } else {
-            report.price_min.min(price)
-        };
-        report.price_max = if is_first {
-            price
-        } else {
-            report.price_max.max(price)
-        };
+        report.price_min = Some(report.price_min.map_or(price, |low| low.min(price)));
+        report.price_max = Some(report.price_max.map_or(price, |high| high.max(price)));
     }
 
     fn level(&mut self, row: &Tick, ordinal: u64, is_trading: bool) {
@@ -712,7 +723,7 @@ mod tests {
         assert_eq!(report.crossed_first_ns, Some(50 * us));
         assert_eq!(report.longest_gaps[0], (0, 30 * us));
         assert_eq!(report.longest_gaps.len(), 4);
-        assert_eq!((report.price_min, report.price_max), (10, 13));
+        assert_eq!((report.price_min, report.price_max), (Some(10), Some(13)));
     }
 
     #[test]

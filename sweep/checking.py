@@ -1,0 +1,258 @@
+"""Reads sources as an import would, without writing anything, and tells what it found in each.
+
+Every file is read in a process of its own, some at a time, so that one that ends its process spoils
+no other.
+"""
+
+import multiprocessing
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from multiprocessing import connection
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import rustsim
+from sweep.errors import DataError, SweepError
+from sweep.naming import NamedSource
+from sweep.readers import READERS, make_request
+from sweep.readers.audit import Audit, Rule
+from sweep.readers.ticks import Columns, Request, Summary
+from sweep.source import SourceConfig
+from sweep.survey import time_text
+
+Outcome = Literal["sound", "noted", "broken", "refused", "bug"]
+OUTCOMES: Final[dict[Outcome, str]] = {
+    "sound": "every rule holds",
+    "noted": "rules are broken whose action is milder than error",
+    "broken": "a rule whose action is error is broken: an import would refuse it",
+    "refused": "cannot be read",
+    "bug": "the reader failed: a bug in this program",
+}
+REFUSED: Final = ("broken", "refused")
+POLL_S: Final = 0.2
+
+# Hears rows read and bytes of files done, of all files.
+Progress = Callable[[int, int], None]
+
+
+@dataclass(slots=True)
+class _Count:
+    """What is seen of the rows that pass."""
+
+    rows: int = 0
+    first_ns: int | None = None
+    last_ns: int = 0
+    falls: int = 0
+    trades: int = 0
+    with_join: int = 0
+
+
+def check_source(
+    config: SourceConfig, path: Path | None, progress: Callable[[int], None] | None = None
+) -> dict[str, Any]:
+    """Read one source to its end in check mode and return what was found, as plain JSON.
+
+    Args:
+        config: How to read it.
+        path: The file; None for a reader that needs none.
+        progress: Hears how many rows were read so far.
+    """
+    started = time.perf_counter()
+    rules = READERS[config.reader].rules
+    document: dict[str, Any] = {"reader": config.reader, "instrument": config.instrument}
+    count, audit = _Count(), Audit("", rules)
+    try:
+        request = _request(config, path)
+        audit = request.audit
+        summary = _read(config.reader, request, count, progress)
+        document |= {
+            "sessions": [
+                {"name": session.name, "rows": session.row_stop - session.row_start}
+                for session in summary.sessions
+            ],
+            "facts": dict(summary.facts),
+        }
+        problem = ""
+    except (SweepError, rustsim.TickError, MemoryError) as error:
+        problem = str(error) or "not enough memory"
+    document["rules"] = _rules(rules, config.check, audit)
+    document |= _figures(count) | {"seconds": round(time.perf_counter() - started, 3)}
+    is_broken = any(
+        rule["count"] and rule["action"] == "error" for rule in document["rules"].values()
+    )
+    is_noted = any(rule["count"] for rule in document["rules"].values())
+    outcome: Outcome = "refused" if problem else "noted" if is_noted else "sound"
+    if is_broken:
+        outcome = "broken"
+    return document | {"outcome": outcome, "problem": problem}
+
+
+def _request(config: SourceConfig, path: Path | None) -> Request:
+    return make_request(
+        config.reader,
+        path,
+        config.instrument,
+        config.options,
+        policy=config.check,
+        product=config.product,
+        is_check=True,
+    )
+
+
+def _read(
+    reader: str, request: Request, count: _Count, progress: Callable[[int], None] | None
+) -> Summary:
+    rows = READERS[reader].read(request)
+    try:
+        while True:
+            _count_chunk(count, next(rows))
+            if progress:
+                progress(count.rows)
+    except StopIteration as stop:
+        summary: Summary = stop.value
+    if not count.rows:
+        raise DataError(f"{request.audit.source}: the file holds no row")
+    if count.falls:
+        message = f"{count.falls} rows are before the row above them"
+        raise DataError(f"{request.audit.source}: {message}; the reader should have sorted them")
+    return summary
+
+
+def _count_chunk(count: _Count, chunk: Columns) -> None:
+    times = chunk["exch_ns"]
+    if not len(times):
+        return
+    if count.first_ns is None:
+        count.first_ns = int(times[0])
+    elif int(times[0]) < count.last_ns:
+        count.falls += 1
+    count.falls += int((times[1:] < times[:-1]).sum())
+    count.last_ns = int(times[-1])
+    count.rows += len(times)
+    count.trades += int((chunk["kind"] == 1).sum())
+    if "join" in chunk:
+        count.with_join += int((chunk["join"] != 0).sum())
+
+
+def _rules(
+    rules: Mapping[str, Rule], policy: Mapping[str, str], audit: Audit
+) -> dict[str, dict[str, Any]]:
+    """Return every rule with what an import would do, how often it was broken and where first."""
+    return {
+        name: {
+            "doc": rule.doc,
+            "action": policy.get(name, rule.actions[0]),
+            "allowed": list(rule.actions),
+            "count": audit.findings[name].count,
+        }
+        | ({"first": audit.findings[name].first} if audit.findings[name].count else {})
+        for name, rule in rules.items()
+    }
+
+
+def _figures(count: _Count) -> dict[str, Any]:
+    figures: dict[str, Any] = {"rows": count.rows, "trades": count.trades}
+    if count.first_ns is not None:
+        figures["first"] = time_text(count.first_ns)
+        figures["last"] = time_text(count.last_ns)
+        figures["span_seconds"] = (count.last_ns - count.first_ns) / 1e9
+        figures["monotone"] = count.falls == 0
+        figures["rows_with_join"] = count.with_join
+    return figures
+
+
+def check_sources(
+    named: Sequence[NamedSource], jobs: int, progress: Progress | None = None
+) -> list[dict[str, Any]]:
+    """Check sources, up to `jobs` at a time, and return what was found in each, in their order."""
+    found: list[dict[str, Any]] = [{} for _ in named]
+    sizes = [_size(source.path) for source in named]
+    seen = dict.fromkeys(range(len(named)), 0)
+    done_bytes = 0
+    for index, message in _messages(named, jobs):
+        if isinstance(message, int):
+            seen[index] = message
+        else:
+            source = named[index]
+            note = {"guessed": source.note} if source.note else {}
+            where = {"path": str(source.path) if source.path else None, "bytes": sizes[index]}
+            found[index] = where | note | message
+            seen[index] = int(message.get("rows", 0))
+            done_bytes += sizes[index]
+        if progress:
+            progress(sum(seen.values()), done_bytes)
+    return found
+
+
+def _size(path: Path | None) -> int:
+    return path.stat().st_size if path is not None and path.is_file() else 0
+
+
+def _messages(
+    named: Sequence[NamedSource], jobs: int
+) -> Iterator[tuple[int, int | dict[str, Any]]]:
+    """Yield rows read so far (numbers) and results, by the index of the source."""
+    waiting = []
+    for index, source in enumerate(named):
+        if source.config is None:
+            yield index, {"outcome": "refused", "problem": source.problem, "rules": {}}
+        else:
+            waiting.append(index)
+    if jobs == 1 and len(waiting) == 1:
+        yield waiting[0], _guarded(named[waiting[0]], None)
+        return
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["sweep.checking"])
+    running: dict[int, tuple[Any, Any]] = {}
+    waiting.reverse()
+    try:
+        while waiting or running:
+            while waiting and len(running) < jobs:
+                index = waiting.pop()
+                ours, theirs = context.Pipe(duplex=False)
+                process = context.Process(target=_work, args=(named[index], theirs), daemon=True)
+                process.start()
+                theirs.close()
+                running[index] = (process, ours)
+            yield from _hear(running)
+    finally:
+        for process, _ in running.values():
+            process.terminate()
+
+
+def _hear(running: dict[int, tuple[Any, Any]]) -> Iterator[tuple[int, int | dict[str, Any]]]:
+    """Yield what processes say, and take those that ended out of the running ones."""
+    ready = connection.wait([pipe for _, pipe in running.values()], POLL_S)
+    for index, (process, pipe) in list(running.items()):
+        if pipe not in ready:
+            continue
+        try:
+            message = pipe.recv()
+        except EOFError:
+            process.join()
+            words = f"the process that read it ended with code {process.exitcode}"
+            hint = ": out of memory?" if process.exitcode == -signal.SIGKILL else ""
+            message = {"outcome": "bug", "problem": f"{words}{hint}", "rules": {}}
+        if isinstance(message, dict):
+            del running[index]
+            pipe.close()
+            process.join()
+        yield index, message
+
+
+def _work(source: NamedSource, pipe: Any) -> None:
+    # An interrupt is the parent's to handle: it ends this process.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    pipe.send(_guarded(source, pipe.send))
+    pipe.close()
+
+
+def _guarded(source: NamedSource, progress: Callable[[int], None] | None) -> dict[str, Any]:
+    assert source.config is not None, source
+    try:
+        return check_source(source.config, source.path, progress)
+    except Exception as error:  # noqa: BLE001 - one file's bug must not hide the others' results
+        problem = f"{type(error).__name__}: {error}"
+        return {"outcome": "bug", "problem": problem, "rules": {}}

@@ -1,0 +1,136 @@
+"""Guesses which reader a file needs, and which product it holds, from its name and first bytes.
+
+A guess is said aloud and can always be overruled with `--reader` and `--instrument`.
+"""
+
+import gzip
+import re
+import zipfile
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from sweep.errors import InputError
+from sweep.products import products
+from sweep.readers import READERS
+
+HEAD_BYTES: Final = 64 << 10
+_CONTRACT: Final = r"(?:[0-9]*[A-Z][0-9]{1,2})?"  # D6, H4, 35000Q6 behind a product's name
+_ZIP: Final = b"PK\x03\x04"
+_GZIP: Final = b"\x1f\x8b"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head:
+    """What is seen of a file.
+
+    Attributes:
+        name: Its name in lower case, compression left out.
+        start: First bytes, decompressed where that is cheap (gzip and zip).
+        footer: Last bytes, of a Parquet file only.
+        members: Names in lower case, of a zip archive only.
+    """
+
+    name: str
+    start: bytes
+    footer: bytes = b""
+    members: tuple[str, ...] = ()
+
+    @property
+    def first_line(self) -> str:
+        """First line as text."""
+        return self.start.split(b"\n", 1)[0].decode("latin-1").rstrip("\r")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sign:
+    """How a reader's files are recognised.
+
+    Attributes:
+        reader: Name of the reader.
+        words: What was seen, for the user.
+        fits: Whether a file has the sign.
+    """
+
+    reader: str
+    words: str
+    fits: Callable[[Head], bool]
+
+
+def _has_columns(*names: str) -> Callable[[Head], bool]:
+    return lambda head: bool(head.footer) and all(name.encode() in head.footer for name in names)
+
+
+# The first sign that fits decides.
+SIGNS: Final[tuple[Sign, ...]] = (
+    Sign(
+        reader="shioaji_parquet",
+        words="Parquet with the columns ev, exch_ts, px, qty",
+        fits=_has_columns("ev", "exch_ts", "px", "qty"),
+    ),
+    Sign(
+        reader="canonical_parquet",
+        words="Parquet with the columns exch_ns, kind, side, price, qty",
+        fits=_has_columns("exch_ns", "kind", "side", "price", "qty"),
+    ),
+)
+
+
+def guess_reader(path: Path) -> Sign:
+    """Return the sign by which the reader of a file is known.
+
+    Raises:
+        InputError: No reader is known to read such a file, or it cannot be read at all.
+    """
+    head = _head(path)
+    for sign in SIGNS:
+        if sign.reader in READERS and sign.fits(head):
+            return sign
+    message = f"{path}: cannot tell which reader this file needs: give --reader"
+    raise InputError(f"{message}; known: {', '.join(READERS)}")
+
+
+def guess_instrument(path: Path) -> str:
+    """Return the product of the catalogue that the name of a file begins with or contains.
+
+    Raises:
+        InputError: The name contains no product, or several.
+    """
+    words = re.split(r"[^A-Z0-9]+", path.name.upper())
+    found = {
+        name
+        for name in products()
+        for word in words
+        if re.fullmatch(re.escape(name.upper()) + _CONTRACT, word)
+    }
+    if len(found) != 1:
+        several = f" (it may be {' or '.join(sorted(found))})" if found else ""
+        message = f"{path}: the name does not tell the product{several}"
+        raise InputError(f"{message}: give --instrument; `data products` lists those known")
+    return found.pop()
+
+
+def _head(path: Path) -> Head:
+    name = re.sub(r"\.(gz|zst|zip)$", "", path.name.lower())
+    try:
+        with path.open("rb") as file:
+            start = file.read(HEAD_BYTES)
+            footer = b""
+            if start.startswith(b"PAR1"):
+                file.seek(-min(HEAD_BYTES, path.stat().st_size), 2)
+                footer = file.read()
+        if start.startswith(_GZIP):
+            start = zlib.decompressobj(wbits=31).decompress(start, HEAD_BYTES)
+        if start.startswith(_ZIP):
+            with zipfile.ZipFile(path) as archive:
+                members = tuple(member.lower() for member in archive.namelist())
+                with archive.open(archive.infolist()[0]) as file:
+                    return Head(name=name, start=file.read(HEAD_BYTES), members=members)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except (zlib.error, zipfile.BadZipFile, gzip.BadGzipFile, IndexError, RuntimeError, EOFError):
+        # Damage is the reader's to report, with its place; the name may still tell the reader.
+        return Head(name=name, start=b"")
+    return Head(name=name, start=start, footer=footer)
