@@ -26,8 +26,8 @@ GRID_MS: Final = (1_000, 500, 250, 200, 125, 100, 50, 40, 25, 20)
 GRID_OFF_MS: Final = 2
 GRID_EXCESS_MIN: Final = 0.25
 
-# Hears how many rows of all are measured.
-Progress = Callable[[int, int], None]
+# Hears how many rows are measured.
+Progress = Callable[[int], None]
 
 
 @dataclass(slots=True)
@@ -150,9 +150,9 @@ def survey_tape(path: Path, progress: Progress | None = None) -> Survey:
         )
         while left := core.advance(STEP_ROWS):
             if progress:
-                progress(session.row_stop - left, rows)
+                progress(session.row_stop - left)
         if progress:
-            progress(session.row_stop, rows)
+            progress(session.row_stop)
         report = json.loads(core.report())
         bins += report.pop("bins")
         mine = {name: Histogram.from_core(report.pop(name)) for name in HISTOGRAMS}

@@ -1,6 +1,7 @@
 """`data inspect`: what tapes or files hold, and what they can and cannot support."""
 
 import argparse
+import functools
 import json
 import shutil
 import sys
@@ -26,21 +27,14 @@ def inspect(options: argparse.Namespace) -> int:
     """Run the command `data inspect`."""
     tapes, problems = _tapes(options)
     surveys: list[Survey] = []
-    total = sum(path.stat().st_size for path in tapes if path.is_file())
+    total = sum(path.stat().st_size for path in tapes)
     with FileBar("measuring", total) as bar:
-        done_rows = done_bytes = 0
         for path in tapes:
+            seen = [sum(survey.document[key] for survey in surveys) for key in ("rows", "bytes")]
             try:
-                survey = survey_tape(
-                    path,
-                    lambda rows, _, base=done_rows, size=done_bytes: bar.update(base + rows, size),
-                )
+                surveys.append(survey_tape(path, functools.partial(_update, bar, *seen)))
             except SweepError as error:
                 problems.append((str(error), error.exit_code))
-                continue
-            done_rows += survey.document["rows"]
-            done_bytes += survey.document["bytes"]
-            surveys.append(survey)
     if options.figures:
         from sweep.market_figures import tape_figures
 
@@ -60,6 +54,10 @@ def inspect(options: argparse.Namespace) -> int:
     for text, _ in problems:
         talk(f"error: {text}")
     return max((code for _, code in problems), default=EXIT_DONE)
+
+
+def _update(bar: FileBar, rows_before: int, bytes_before: int, rows: int) -> None:
+    bar.update(rows_before + rows, bytes_before)
 
 
 def _tapes(options: argparse.Namespace) -> tuple[list[Path], list[tuple[str, int]]]:
