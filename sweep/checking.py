@@ -22,15 +22,15 @@ from sweep.readers.ticks import Columns, Request, Summary
 from sweep.source import SourceConfig
 from sweep.survey import time_text
 
-Outcome = Literal["sound", "noted", "broken", "refused", "bug"]
+Outcome = Literal["sound", "noted", "unclear", "broken", "refused", "bug"]
 OUTCOMES: Final[dict[Outcome, str]] = {
     "sound": "every rule holds",
     "noted": "rules are broken whose action is milder than error",
+    "unclear": "not known how to read it",
     "broken": "a rule whose action is error is broken: an import would refuse it",
     "refused": "cannot be read",
     "bug": "the reader failed: a bug in this program",
 }
-REFUSED: Final = ("broken", "refused")
 POLL_S: Final = 0.2
 
 # Hears rows read and bytes of files done, of all files.
@@ -197,7 +197,7 @@ def _messages(
     waiting = []
     for index, source in enumerate(named):
         if source.config is None:
-            yield index, {"outcome": "refused", "problem": source.problem, "rules": {}}
+            yield index, {"outcome": "unclear", "problem": source.problem, "rules": {}}
         else:
             waiting.append(index)
     if jobs == 1 and len(waiting) == 1:

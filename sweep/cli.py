@@ -20,6 +20,7 @@ from sweep.errors import (
     SweepError,
 )
 
+EXPORT_FORMATS: Final = ("hftbacktest", "parquet", "csv")  # of sweep.export, which loads slowly
 SET_WORDS: Final = "change one key of the study file, for example search.trials=20; repeatable"
 _EXIT_HELP: Final = "exit codes:\n" + "\n".join(
     f"  {code:>3}  {words}" for code, words in EXIT_CODES.items()
@@ -198,6 +199,20 @@ def _add_data_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]"
     generate.add_argument("output", type=Path, metavar="FILE", help="file to write")
     generate.add_argument("--instrument", default="SYN", metavar="NAME", help="name (default: SYN)")
     _add_set(generate, words="one option of the market, as under data.source.generate; repeatable")
+    words = "write a tape in a format of others"
+    export = _verb(kinds, "export", "data", words, "data export runs/.tapes/day.tape day.npz")
+    export.add_argument("tape", type=Path, metavar="TAPE", help="the tape")
+    export.add_argument("output", type=Path, metavar="FILE", help="file to write")
+    export.add_argument(
+        "--format", choices=EXPORT_FORMATS, help="format (default: what the suffix of FILE says)"
+    )
+    export.add_argument(
+        "--feed-latency-ns",
+        type=_count,
+        default=0,
+        metavar="NS",
+        help="local time of a tape without a local clock: exchange time plus this (default: 0)",
+    )
     words = "show every reader, its options and its rules"
     _verb(kinds, "readers", "data_readers", words, "data readers")
     words = "show the catalogue of products"

@@ -63,6 +63,21 @@ def _has_columns(*names: str) -> Callable[[Head], bool]:
     return lambda head: bool(head.footer) and all(name.encode() in head.footer for name in names)
 
 
+def _named(*endings: str) -> Callable[[Head], bool]:
+    return lambda head: head.name.endswith(endings)
+
+
+def _begins(pattern: str) -> Callable[[Head], bool]:
+    return lambda head: re.match(pattern, head.first_line) is not None
+
+
+def _is_fixed_width(head: Head) -> bool:
+    lines = head.start.splitlines()
+    return len(lines) > 1 and len(lines[0]) in TWSE_WIDTHS and len(lines[0]) == len(lines[1])
+
+
+TWSE_WIDTHS: Final = (59, 63, 67, 186, 190)
+
 # The first sign that fits decides.
 SIGNS: Final[tuple[Sign, ...]] = (
     Sign(
@@ -74,6 +89,44 @@ SIGNS: Final[tuple[Sign, ...]] = (
         reader="canonical_parquet",
         words="Parquet with the columns exch_ns, kind, side, price, qty",
         fits=_has_columns("exch_ns", "kind", "side", "price", "qty"),
+    ),
+    Sign(
+        reader="databento",
+        words="Databento's binary encoding",
+        fits=lambda head: head.name.endswith(".dbn") or head.start.startswith(b"DBN"),
+    ),
+    Sign(reader="hftbacktest", words="an array file of NumPy", fits=_named(".npy", ".npz")),
+    Sign(
+        reader="taifex_daily",
+        words="named like a daily file of TAIFEX",
+        fits=lambda head: any(
+            re.search(r"(^|/)daily_\d{4}_\d\d_\d\d", name) for name in (head.name, *head.members)
+        ),
+    ),
+    Sign(
+        reader="lobster",
+        words="named like a message file of LOBSTER",
+        fits=lambda head: re.search(r"_message_\w+\.csv$", head.name) is not None,
+    ),
+    Sign(
+        reader="binance_raw",
+        words="lines of local time and Binance's JSON",
+        fits=_begins(r"\d{16,19} \{"),
+    ),
+    Sign(
+        reader="tardis_csv",
+        words="the header of a CSV file of Tardis",
+        fits=_begins("exchange,symbol,timestamp,local_timestamp,"),
+    ),
+    Sign(
+        reader="bybit_archive",
+        words="lines of Bybit's order book JSON",
+        fits=_begins(r'\{"topic": ?"orderbook\.'),
+    ),
+    Sign(
+        reader="twse_fixed",
+        words="lines of the width that the TWSE data shop uses",
+        fits=_is_fixed_width,
     ),
 )
 

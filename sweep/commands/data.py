@@ -1,4 +1,4 @@
-"""`data import`, `data generate`: make tapes of recordings and of synthetic markets."""
+"""`data import`, `data export`, `data generate`: make tapes, and other files of them."""
 
 import argparse
 import json
@@ -70,6 +70,23 @@ def import_sources(
             rows = sum(document["rows"] for document in documents)
             bar.update(rows, sum(sizes[: index + 1]))
     return documents, problems
+
+
+def export(options: argparse.Namespace) -> int:
+    """Run the command `data export`."""
+    from sweep.export import FORMATS, ExportOptions, export_tape
+
+    settings = ExportOptions(feed_latency_ns=options.feed_latency_ns)
+    told = export_tape(options.tape, options.output, options.format or "", settings)
+    if options.json:
+        print(json.dumps(told))
+        return EXIT_DONE
+    size = f"{told['rows']:,} rows as {told['format']} in {told['bytes'] / 1e6:,.1f} MB"
+    sys.stdout.write(f"{told['path']}\n  {size}\n")
+    for what, count in told["losses"].items():
+        sys.stdout.write(f"  lost: {count:,} {what}\n")
+    sys.stdout.write(f"  the format: {FORMATS[told['format']].losses}\n")
+    return EXIT_DONE
 
 
 def generate(options: argparse.Namespace) -> int:

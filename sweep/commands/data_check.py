@@ -10,12 +10,17 @@ from typing import Any, Final
 
 from sweep.checking import OUTCOMES, check_sources
 from sweep.commands.data_readers import show_readers
-from sweep.errors import EXIT_BUG, EXIT_DATA_REFUSED, EXIT_DONE, InputError
+from sweep.errors import EXIT_BAD_INPUT, EXIT_BUG, EXIT_DATA_REFUSED, EXIT_DONE, InputError
 from sweep.naming import Asked, name_sources
 from sweep.progress import FileBar
 
 RULE_WIDTH: Final = 18
-EXITS: Final = {"refused": EXIT_DATA_REFUSED, "broken": EXIT_DATA_REFUSED, "bug": EXIT_BUG}
+EXITS: Final = {
+    "unclear": EXIT_BAD_INPUT,
+    "refused": EXIT_DATA_REFUSED,
+    "broken": EXIT_DATA_REFUSED,
+    "bug": EXIT_BUG,
+}
 
 
 def check(options: argparse.Namespace) -> int:
@@ -55,7 +60,7 @@ def _show(document: dict[str, Any]) -> None:
     write = sys.stdout.write
     write(f"{document['path'] or document['reader']}: {document['outcome']}\n")
     if document["problem"]:
-        _field("refused" if document["outcome"] != "bug" else "bug", document["problem"])
+        _field(document["outcome"], document["problem"])
     if "guessed" in document:
         _field("guessed", document["guessed"])
     if "reader" in document:
@@ -68,18 +73,26 @@ def _show(document: dict[str, Any]) -> None:
     for session in document.get("sessions", []):
         _field("session", f"{session['name']}: {session['rows']:,} rows")
     for name, rule in document["rules"].items():
-        words = f"{name:<{RULE_WIDTH}} {rule['action']:<6} {rule['count']:>11,}"
-        _field("rule", f"{words}  {rule.get('first', rule['doc'])}")
+        _field("rule", f"{name:<{RULE_WIDTH}} {rule['action']:<6} {rule['count']:>11,}")
+        _field("", f"  {rule['doc']}")
+        if rule["count"]:
+            _field("", f"  first: {rule['first']}")
     for name, fact in document.get("facts", {}).items():
         _field("fact", f"{name}: {fact if isinstance(fact, str) else json.dumps(fact)}")
 
 
 def _field(label: str, text: str) -> None:
-    width = max(80, shutil.get_terminal_size().columns)
-    lines = textwrap.wrap(text, width - 12, break_long_words=False, break_on_hyphens=False)
-    sys.stdout.write(f"  {label:<9} {lines[0] if lines else ''}\n")
-    for line in lines[1:]:
-        sys.stdout.write(f"  {'':<9}   {line}\n")
+    width = shutil.get_terminal_size((110, 24)).columns
+    indent = " " * 12 + ("  " if text.startswith(" ") else "")
+    lines = textwrap.wrap(
+        text,
+        max(80, width),
+        initial_indent=f"  {label:<9} {'  ' if text.startswith(' ') else ''}",
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    sys.stdout.write("\n".join(lines) + "\n")
 
 
 def _show_summary(found: list[dict[str, Any]]) -> None:
@@ -90,7 +103,8 @@ def _show_summary(found: list[dict[str, Any]]) -> None:
     width = max(len(_name(document)) for document in found)
     for document in found:
         broken = [name for name, rule in document["rules"].items() if rule["count"]]
-        words = document["problem"] or ", ".join(broken)
+        problem = document["problem"].removeprefix(f"{document['path']}: ")
+        words = problem or ", ".join(broken)
         rows = f"{document.get('rows', 0):>12,}"
         line = f"  {_name(document):<{width}} {document['outcome']:<8} {rows} rows  {words}"
         write(f"{line.rstrip()}\n")

@@ -15,7 +15,7 @@ from sweep.lease import Lease
 
 ROOT = Path(__file__).resolve().parents[2]
 VERBS = ("launch", "plan", "status", "replay", "verify", "sync", "ui")
-ACTIONS = ("import", "check", "inspect", "generate", "readers", "products")
+ACTIONS = ("import", "check", "inspect", "export", "generate", "readers", "products")
 WITH_SET = ("launch", "plan", "import", "check", "inspect", "generate")
 
 
