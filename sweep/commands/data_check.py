@@ -74,21 +74,19 @@ def _show(document: dict[str, Any]) -> None:
         _field("session", f"{session['name']}: {session['rows']:,} rows")
     for name, rule in document["rules"].items():
         _field("rule", f"{name:<{RULE_WIDTH}} {rule['action']:<6} {rule['count']:>11,}")
-        _field("", f"  {rule['doc']}")
+        _field("", rule["doc"], deeper=4)
         if rule["count"]:
-            _field("", f"  first: {rule['first']}")
+            _field("", f"first: {rule['first']}", deeper=4)
     for name, fact in document.get("facts", {}).items():
         _field("fact", f"{name}: {fact if isinstance(fact, str) else json.dumps(fact)}")
 
 
-def _field(label: str, text: str) -> None:
-    width = shutil.get_terminal_size((110, 24)).columns
-    indent = " " * 12 + ("  " if text.startswith(" ") else "")
+def _field(label: str, text: str, *, deeper: int = 0) -> None:
     lines = textwrap.wrap(
         text,
-        max(80, width),
-        initial_indent=f"  {label:<9} {'  ' if text.startswith(' ') else ''}",
-        subsequent_indent=indent,
+        max(80, shutil.get_terminal_size((110, 24)).columns),
+        initial_indent=f"  {label:<9} {' ' * deeper}",
+        subsequent_indent=" " * (12 + deeper),
         break_long_words=False,
         break_on_hyphens=False,
     )
