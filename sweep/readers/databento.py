@@ -22,7 +22,8 @@ from sweep.errors import DataError
 from sweep.readers.audit import Rule
 from sweep.readers.databento_images import ImageRows
 from sweep.readers.databento_orders import ORDER_RULES, OrderRows
-from sweep.readers.databento_records import RECORD_RULES, Source, groups, open_source
+from sweep.readers.databento_records import RECORD_RULES, groups
+from sweep.readers.databento_survey import Source, open_source
 from sweep.readers.dbn_file import FLAG_LAST
 from sweep.readers.ticks import Request, Rows, Session, Summary
 

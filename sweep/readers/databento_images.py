@@ -17,17 +17,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from sweep.errors import InputError
-from sweep.readers.databento_records import (
-    QTY_MAX,
-    Batch,
-    Clock,
-    Source,
-    check_codes,
-    hit,
-    lots_of,
-    ticks_of,
-)
+from sweep.readers.databento_records import Batch, Clock, check_codes, hit, lots_of, ticks_of
+from sweep.readers.databento_survey import Source
 from sweep.readers.dbn_file import FLAG_MAYBE_BAD_BOOK, UNDEF_PRICE
 from sweep.readers.ticks import (
     COLUMNS,
@@ -188,13 +179,9 @@ class ImageRows:
         stated = np.stack((levels["bid_px"], levels["ask_px"]), axis=1)
         sizes = np.stack((levels["bid_sz"], levels["ask_sz"]), axis=1)
         is_level = stated != UNDEF_PRICE
-        ticks = ticks_of(source, part, stated, is_level)
-        lots = np.where(is_level, sizes, 0).astype(np.int64)
-        if source.product.lot_size != 1:
-            raise InputError(f"{source.product.name}: books are read for lots of one unit only")
+        ticks = ticks_of(source, part, stated, is_level | (sizes > 0))
+        lots = lots_of(source, part, sizes, is_level)
         audit = source.request.audit
-        is_bad = ((is_level != (sizes > 0)) | (lots > QTY_MAX)).any(axis=(1, 2))
-        hit(audit, "quantity", part, is_bad, "expected sizes where prices are", part.numbers)
         # Upwards on both sides: from the best level on prices get worse.
         upwards = ticks * np.array([-1, 1])[:, None]
         falls = (upwards[..., 1:] <= upwards[..., :-1]) | ~is_level[..., :-1]

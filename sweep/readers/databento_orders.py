@@ -27,15 +27,8 @@ import numpy.typing as npt
 
 import rustsim
 from sweep.readers.audit import Rule
-from sweep.readers.databento_records import (
-    Batch,
-    Clock,
-    Source,
-    check_codes,
-    hit,
-    lots_of,
-    ticks_of,
-)
+from sweep.readers.databento_records import Batch, Clock, check_codes, hit, lots_of, ticks_of
+from sweep.readers.databento_survey import Source
 from sweep.readers.dbn_file import FLAG_LAST as PACKET_LAST
 from sweep.readers.dbn_file import FLAG_MAYBE_BAD_BOOK, FLAG_MBP, FLAG_TOB, PRICE_UNITS, UNDEF_PRICE
 from sweep.readers.ticks import (
@@ -240,7 +233,8 @@ class OrderRows:
         return {name: np.frombuffer(made[name], kind) for name, kind in COLUMNS.items()}
 
     def _audit(self, batch: Batch, faults: Values, rows: Values) -> None:
-        for code in np.unique(faults).tolist():
+        codes, firsts = np.unique(faults, return_index=True)
+        for code in codes[np.argsort(firsts)].tolist():  # the first in the file is named first
             found = rows[faults == code]
             record = batch.records[found[0]]
             what = (

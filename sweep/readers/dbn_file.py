@@ -26,6 +26,7 @@ from sweep.readers.audit import Audit
 VERSION_MAX: Final = 3
 UNDEF_PRICE: Final = 2**63 - 1
 UNDEF_TIMESTAMP: Final = 2**64 - 1
+NS_END: Final = 7_258_118_400_000_000_000  # the year 2200, the end of times on tapes
 PRICE_UNITS: Final = 10**9  # units of a recorded price in a price of 1
 
 FLAG_LAST: Final = 128  # last record of its packet
