@@ -167,7 +167,7 @@ class OrderFlow:
 
     FAULTS: Final[tuple[str, ...]]
     """Rules by code: bad_value, unknown_order, duplicate_order (left out), excess (takes what is there), mismatch (the order's own side and price
-    hold), not_front (applied: an execution behind others), too_many_lots (left out), crossed, locked (after the packet, at its last event),
+    hold), not_front (an execution behind others: applied, and in front from then on), too_many_lots (left out), crossed, locked (after the packet, at its last event),
     image_mismatch (the picture holds; orders of the levels that differ are forgotten)."""
 
     def __new__(cls, *, places: bool = False, quotes: bool = False) -> OrderFlow:

@@ -13,6 +13,7 @@ from sweep.readers import (
     canonical_parquet,
     databento,
     hftbacktest,
+    lobster,
     plausible,
     shioaji_parquet,
     synthetic,
@@ -78,6 +79,12 @@ READERS: Final[dict[str, Reader]] = {
     ),
     "twse_fixed": Reader(
         options=twse_fixed.TwseFixedOptions, read=twse_fixed.read, rules=twse_fixed.RULES
+    ),
+    "lobster": Reader(
+        options=lobster.LobsterOptions,
+        read=lobster.read,
+        rules=lobster.RULES,
+        companions=lobster.companions,
     ),
 }
 

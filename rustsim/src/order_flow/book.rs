@@ -306,6 +306,34 @@ impl Book {
                 .is_some_and(|level| level.anonymous == 0)
     }
 
+    /// Puts an order with lots in front of the other known orders of its level.
+    pub(super) fn move_to_front(&mut self, slot: u32) {
+        let Order {
+            side,
+            price,
+            prev,
+            next,
+            ..
+        } = *self.order(slot);
+        if prev == NONE {
+            return;
+        }
+        let Ok(place) = self.place(side, price) else {
+            return;
+        };
+        let level = &mut self.sides[side as usize][place];
+        let head = std::mem::replace(&mut level.head, slot);
+        if next == NONE {
+            level.tail = prev;
+        } else {
+            self.orders[next as usize].prev = prev;
+        }
+        self.orders[prev as usize].next = next;
+        self.orders[head as usize].prev = slot;
+        let order = self.order_mut(slot);
+        (order.prev, order.next) = (NONE, head);
+    }
+
     /// Returns the lots in front of an order and behind it; walks to the nearer end of its queue.
     pub(super) fn place_of(&self, slot: u32) -> (i32, i32) {
         let order = self.order(slot);

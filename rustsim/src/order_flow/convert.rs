@@ -1,6 +1,7 @@
 //! What every kind of event does to the book, and which rows say so.
 
 use super::book::{Book, IdHasher};
+use super::counts::FlowCounts;
 use super::image::{Comparison, Image, Why};
 use super::{
     ACTION_ADD, ACTION_CLEAR, ACTION_DELETE, ACTION_EXECUTE, ACTION_FILL, ACTION_MODIFY,
@@ -14,35 +15,6 @@ use crate::types::{
 };
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
-
-/// What was met so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct FlowCounts {
-    /// Events by action.
-    pub events: [u64; 11],
-    /// Packets.
-    pub packets: u64,
-    /// Executions of known orders outside of auctions.
-    pub executions: u64,
-    /// Those of them that hit the first order of the queue.
-    pub executions_front: u64,
-    /// Executions with no known order, but anonymous lots in front.
-    pub executions_behind_anonymous: u64,
-    /// Executions of anonymous lots.
-    pub executions_anonymous: u64,
-    /// Cancels of anonymous lots.
-    pub cancels_anonymous: u64,
-    /// Prints strictly between the best prices: rows.
-    pub prints_inside: u64,
-    /// Prints at or behind displayed prices: no rows.
-    pub prints_beside: u64,
-    /// Levels that came into the view of the pictures.
-    pub levels_came: u64,
-    /// Levels that left it.
-    pub levels_left: u64,
-    /// Most orders that stood at once.
-    pub orders_max: u64,
-}
 
 /// Turns order events into rows; the book lives on from run to run.
 #[derive(Clone, Debug, Default)]
@@ -463,6 +435,8 @@ impl OrderFlow {
             }
         }
         let place = self.place_of(slot);
+        // Whatever its place was thought to be: it is in front now.
+        self.book.move_to_front(slot);
         let total = self.book.take(slot, lots);
         if event.action == ACTION_FILL {
             let order = self.book.order_mut(slot);

@@ -29,12 +29,14 @@
 
 mod book;
 mod convert;
+mod counts;
 mod image;
 
 #[cfg(test)]
 mod tests;
 
-pub use convert::{FlowCounts, OrderFlow};
+pub use convert::OrderFlow;
+pub use counts::FlowCounts;
 pub use image::Image;
 
 use crate::types::{Nanos, Tick, TickIndex};
@@ -105,7 +107,7 @@ pub enum FlowFault {
     Excess = 3,
     /// Side or price differ from the order's: the order's hold.
     Mismatch = 4,
-    /// The order traded although others stood before it in its queue: applied.
+    /// The order traded although others stood before it in its queue: applied, and it stands in front from then on.
     NotFront = 5,
     /// A level would hold more lots than a row can tell: left out.
     TooManyLots = 6,

@@ -1,3 +1,5 @@
+//! Small flows whose rows can be written down by hand.
+
 use super::*;
 use crate::types::{
     FLAG_GAP, FLAG_IMAGE, FLAG_INDICATIVE, FLAG_LAST, FLAG_OUT_OF_VIEW, KIND_CLEAR, KIND_LEVEL,
@@ -109,6 +111,35 @@ fn modify_keeps_its_place_only_for_a_smaller_size_at_its_price() {
     assert_eq!(told(&out), expected);
     assert_eq!(out.faults, [(FlowFault::NotFront, 5)]);
     assert_eq!(out.events, [0, 1, 2, 4, 4, 5, 6, 6, 7]);
+}
+
+#[test]
+fn an_order_that_trades_out_of_turn_stands_in_front_from_then_on() {
+    let mut flow = OrderFlow::new(true, false);
+    let out = run(
+        &mut flow,
+        &[
+            event(ACTION_ADD, 1, 1, 50, 4),
+            event(ACTION_ADD, 2, 1, 50, 4),
+            event(ACTION_ADD, 3, 1, 50, 4),
+            event(ACTION_EXECUTE, 2, 1, 50, 1),
+            event(ACTION_EXECUTE, 2, 1, 50, 1),
+            event(ACTION_EXECUTE, 3, 1, 50, 1),
+            event(ACTION_DELETE, 2, 1, 50, 2),
+            event(ACTION_DELETE, 1, 1, 50, 4),
+            event(ACTION_DELETE, 3, 1, 50, 3),
+        ],
+    );
+    assert_eq!(
+        out.faults,
+        [(FlowFault::NotFront, 3), (FlowFault::NotFront, 5)]
+    );
+    let places: Vec<_> = out.places[3..]
+        .iter()
+        .map(|p| (p.ahead, p.behind))
+        .collect();
+    assert_eq!(places, [(4, 4), (0, 8), (6, 0), (3, 4), (3, 0), (0, 0)]);
+    assert_eq!(flow.levels(Side::Ask).count(), 0);
 }
 
 #[test]
