@@ -54,6 +54,10 @@ RECORD_RULES: Final[dict[str, Rule]] = {
         actions=("repair", "error"),
     ),
     "sequence": Rule(doc="Sequence numbers do not fall", actions=("count", "error")),
+    "repeated_record": Rule(
+        doc="No record is the same as the one before it, to the last byte",
+        actions=("count", "error"),
+    ),
     "trade_side": Rule(
         doc="Trades outside of auctions state their aggressor; drop: the trade is left out",
         actions=("drop", "error"),
@@ -173,6 +177,7 @@ class Clock:
         np.maximum(exch_ns, self._exch_ns, out=exch_ns)
         np.maximum.accumulate(exch_ns, out=exch_ns)
         self._range(batch)
+        _check_repeats(audit, batch)
         self._sequences(batch, is_snapshot)
         local_ns = self._local(batch, exch_ns, is_snapshot)
         self._exch_ns = int(exch_ns[-1])
@@ -248,6 +253,16 @@ def hit(
         return audit.action(rule)
     row = int(is_bad.argmax())
     return audit.hit(rule, batch.where(row), f"{expected}, found {found[row].item()}", count=count)
+
+
+def _check_repeats(audit: Audit, batch: Batch) -> None:
+    records = batch.records
+    rows = np.flatnonzero((np.diff(records["sequence"]) == 0) & (np.diff(records["ts_recv"]) == 0))
+    words = np.ascontiguousarray(records).view(np.uint64).reshape(len(records), -1)
+    is_same = np.zeros(len(records), np.bool_)
+    is_same[rows + 1] = (words[rows] == words[rows + 1]).all(axis=1)
+    expected = "a record that is not the one before it once more"
+    hit(audit, "repeated_record", batch, is_same, expected, records["sequence"])
 
 
 def check_codes(audit: Audit, batch: Batch, actions: bytes) -> None:

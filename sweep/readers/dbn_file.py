@@ -327,7 +327,9 @@ class DbnFile:
             raise DataError(f"{self._path}: not a DBN file, it starts with {prelude[:4]!r}{hint}")
         version, length = prelude[3], int.from_bytes(prelude[4:], "little")
         if not 1 <= version <= VERSION_MAX:
-            raise DataError(f"{self._path}: expected DBN version 1 to 3, found {version}")
+            raise DataError(
+                f"{self._path}: offset 0x3: expected DBN version 1 to 3, found {version}"
+            )
         if not _METADATA_BYTES_MIN <= length <= _METADATA_BYTES_MAX:
             raise DataError(f"{self._path}: offset 0x4: metadata of {length} bytes cannot be")
         return _MetadataReader(self._path, version, self._read_all(length)).metadata()

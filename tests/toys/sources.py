@@ -3,6 +3,7 @@
 import io
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 from typing import Any, Final
 
 import numpy as np
@@ -13,7 +14,8 @@ from sweep.readers.synthetic import SyntheticOptions
 from sweep.synthetic import write_market
 from tests.integration.test_shioaji_parquet import day as shioaji_day
 from tests.integration.test_shioaji_parquet import write as write_shioaji
-from tests.toys.damage import BYTES, LINES, Source, table_damages
+from tests.toys import databento
+from tests.toys.damage import BYTES, LINES, Damage, Source, table_damages
 from tests.unit import test_hftbacktest as hft
 from tests.unit import test_taifex_daily as taifex
 from tests.unit import test_twse_fixed as twse
@@ -67,6 +69,36 @@ def canonical(folder: Path) -> Path:
     return path
 
 
+def record_damages(size: int, record_bytes: int) -> dict[str, Damage]:
+    """Return damages of a file of records of equal size behind a head of `size` bytes."""
+
+    def on_records(change: Callable[[Random, list[bytes]], None]) -> Damage:
+        def damage(rng: Random, data: bytes) -> bytes:
+            stops = range(size, len(data), record_bytes)
+            records = [data[at : at + record_bytes] for at in stops]
+            change(rng, records)
+            return data[:size] + b"".join(records)
+
+        return damage
+
+    def missing(rng: Random, records: list[bytes]) -> None:
+        del records[rng.randrange(len(records))]
+
+    def repeated(rng: Random, records: list[bytes]) -> None:
+        at = rng.randrange(len(records))
+        records.insert(at, records[at])
+
+    def swapped(rng: Random, records: list[bytes]) -> None:
+        a, b = rng.sample(range(len(records)), 2)
+        records[a], records[b] = records[b], records[a]
+
+    return {
+        "missing_row": on_records(missing),
+        "repeated_row": on_records(repeated),
+        "swapped_rows": on_records(swapped),
+    }
+
+
 def _written(name: str, write: Callable[[Path], object]) -> Callable[[Path], Path]:
     def make(folder: Path) -> Path:
         path = folder / name
@@ -98,6 +130,29 @@ SOURCES: Final = (
         unseen={
             **UNORDERED,
             "flip_bit": "recorded without checksums of pages",
+        },
+    ),
+    Source(
+        name="databento",
+        reader="databento",
+        instrument="ES",
+        make=_written(
+            "a.dbn.zst",
+            lambda path: path.write_bytes(databento.compressed(databento.orders().content())),
+        ),
+        damages=BYTES,
+    ),
+    Source(
+        name="databento_plain",
+        reader="databento",
+        instrument="ES",
+        make=_written("a.dbn", lambda path: path.write_bytes(databento.orders().content())),
+        damages={**BYTES, **record_damages(len(databento.metadata("mbo")), 56)},
+        unseen={
+            **UNORDERED,
+            "flip_bit": "plain files carry no checksum",
+            "zero_block": "plain files carry no checksum",
+            "truncate": "the end of a packet may be the end of the file",
         },
     ),
     Source(

@@ -209,6 +209,17 @@ def test_rows_after_a_loss_wait_for_the_next_whole_book(tmp_path: Path) -> None:
         read(path, policy={"lost_records": "error"})
 
 
+def test_a_record_that_comes_twice_is_counted(tmp_path: Path) -> None:
+    made = Recording()
+    made.order("A", "B", 1, PRICE, 5)
+    made.order("M", "B", 1, PRICE, 4)
+    made.records.append(made.records[-1])
+    path = made.write(tmp_path)
+    assert read(path)[1]["repeated_record"] == 1
+    with pytest.raises(DataError, match=r"record 3 .*the one before it once more"):
+        read(path, policy={"repeated_record": "error"})
+
+
 # --- images ---------------------------------------------------------------------------------------
 
 
