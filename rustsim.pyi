@@ -83,7 +83,7 @@ class OrderEvent:
 
 @final
 class Tape:
-    """A read-only mapped tape: 32-byte rows with per-block checksums, verified when opened."""
+    """A read-only mapped tape: packed blocks of rows with checksums, verified when opened."""
 
     @staticmethod
     def open(path: str) -> Tape:
@@ -94,6 +94,9 @@ class Tape:
     def row_count(self) -> int: ...
     @property
     def has_local(self) -> bool: ...
+    @property
+    def has_join(self) -> bool:
+        """Whether any row carries a level-3 join ordinal."""
     @property
     def content_hash(self) -> str:
         """32 hex digits over all rows and the metadata."""
@@ -126,7 +129,7 @@ class TapeBuilder:
     ) -> None:
         """Append equally long 1-d buffers (i64, i64, u8, u8, u8, i32, i32, u32). Raise TickError with source and row."""
     def finish(self, metadata: str) -> dict[str, Any]:
-        """Seal the tape; return row_count, content_hash, price_min, price_max, exch_ns_first, exch_ns_last, bytes."""
+        """Seal the tape; return row_count, content_hash, price_min, price_max, exch_ns_first, exch_ns_last, bytes, has_join."""
     def abort(self) -> None: ...
 
 @final

@@ -21,6 +21,7 @@ pub mod order_flow;
 pub mod queue;
 pub mod replay;
 pub mod rng;
+pub mod rows;
 pub mod schedule;
 pub mod sim;
 pub mod spec;

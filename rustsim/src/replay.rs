@@ -5,10 +5,11 @@
 
 use crate::error::{Error, Result};
 use crate::host::Host;
+use crate::rows::RowSource;
 use crate::schedule::NEVER;
 use crate::sight::Touch;
 use crate::sim::{Outcomes, SimulatedExchange, WAKES_PER_INSTANT_MAX};
-use crate::types::{Nanos, OrderEvent, Tick};
+use crate::types::{Nanos, OrderEvent};
 
 /// Groups between two calls of [`Strategy::poll`].
 const POLL_GROUPS: u32 = 1 << 16;
@@ -105,23 +106,25 @@ impl Strategy for Spectator {
 /// Replays `rows` (sorted by exchange time; `first_row` is the tape number of the first) and finishes the run.
 ///
 /// # Errors
-/// `Error::Replay` for a strategy that acts without end at one instant, `Error::Ledger` and `Error::Tick` from the exchange, and whatever the strategy returns.
-pub fn replay<S: Strategy + ?Sized>(
+/// `Error::Replay` for a strategy that acts without end at one instant, `Error::Ledger` and `Error::Tick` from the exchange, `Error::Tape` from a
+/// tape that was written into, and whatever the strategy returns.
+pub fn replay<R: RowSource, S: Strategy + ?Sized>(
     mut exchange: SimulatedExchange,
-    rows: &[Tick],
+    mut rows: R,
     first_row: usize,
     filter: WakeFilter,
     strategy: &mut S,
 ) -> Result<Outcomes> {
-    if let (Some(first), Some(last)) = (rows.first(), rows.last()) {
-        exchange.start(first.exch_ns);
+    if let Some((start_ns, end_ns)) = rows.span_ns() {
+        rows.advance(0)?;
+        exchange.start(start_ns);
         strategy.on_start(&mut exchange.host)?;
         exchange.drain_outbox();
         let mut run = Run {
             rows,
             first_row,
             next: 0,
-            end_ns: last.exch_ns,
+            end_ns,
             filter,
             due_ns: exchange.next_due_ns(),
             touch: Touch::default(),
@@ -137,9 +140,11 @@ pub fn replay<S: Strategy + ?Sized>(
     exchange.finish()
 }
 
-struct Run<'a> {
-    rows: &'a [Tick],
+struct Run<R> {
+    rows: R,
+    /// Tape number of the window's first row.
     first_row: usize,
+    /// Place of the next row in the window; behind its end only when there is no more.
     next: usize,
     end_ns: Nanos,
     filter: WakeFilter,
@@ -151,7 +156,7 @@ struct Run<'a> {
     wakes_at_instant: u32,
 }
 
-impl Run<'_> {
+impl<R: RowSource> Run<R> {
     fn drive<S: Strategy + ?Sized>(
         &mut self,
         exchange: &mut SimulatedExchange,
@@ -159,7 +164,11 @@ impl Run<'_> {
     ) -> Result<()> {
         let mut until_poll = POLL_GROUPS;
         loop {
-            let market_ns = self.rows.get(self.next).map_or(NEVER, |row| row.exch_ns);
+            let market_ns = self
+                .rows
+                .window()
+                .get(self.next)
+                .map_or(NEVER, |row| row.exch_ns);
             let now_ns = market_ns.min(self.due_ns);
             if now_ns > self.end_ns {
                 return Ok(());
@@ -187,13 +196,23 @@ impl Run<'_> {
         exchange: &mut SimulatedExchange,
         now_ns: Nanos,
     ) -> Result<bool> {
-        let start = self.next;
-        let mut stop = start + 1;
-        while stop < self.rows.len() && self.rows[stop].exch_ns == now_ns {
-            stop += 1;
+        let mut stop = self.next + 1;
+        loop {
+            let rows = self.rows.window();
+            while stop < rows.len() && rows[stop].exch_ns == now_ns {
+                stop += 1;
+            }
+            if stop < rows.len() || !self.rows.advance(self.next)? {
+                break;
+            }
+            self.first_row += self.next;
+            stop -= self.next;
+            self.next = 0;
         }
+        let start = self.next;
         self.next = stop;
-        if exchange.apply_group::<false>(&self.rows[start..stop], self.first_row + start)? {
+        let group = &self.rows.window()[start..stop];
+        if exchange.apply_group::<false>(group, self.first_row + start)? {
             self.due_ns = exchange.next_due_ns();
         }
         Ok(exchange.is_instant() && !exchange.is_indicative())

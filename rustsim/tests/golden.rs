@@ -148,7 +148,7 @@ fn run() -> Outcomes {
     let exchange =
         SimulatedExchange::new(SimSpec::from_json(SPEC).unwrap(), (17_900, 18_100), options)
             .unwrap();
-    replay(exchange, &rows, 0, WakeFilter::Best, &mut Script).unwrap()
+    replay(exchange, rows.as_slice(), 0, WakeFilter::Best, &mut Script).unwrap()
 }
 
 fn rendered(outcomes: &Outcomes) -> String {

@@ -205,7 +205,7 @@ fn run(seed: u64, spec: SimSpec) -> Outcomes {
         ..RunOptions::default()
     };
     let exchange = SimulatedExchange::new(spec, (90, 110), options).unwrap();
-    replay(exchange, &rows, 0, WakeFilter::Own, &mut script).unwrap()
+    replay(exchange, rows.as_slice(), 0, WakeFilter::Own, &mut script).unwrap()
 }
 
 fn filled(outcomes: &Outcomes) -> BTreeMap<OrderId, Lots> {

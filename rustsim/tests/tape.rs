@@ -1,5 +1,6 @@
 //! Tapes written, read back, and damaged in every way that we could think of.
 
+use rustsim::tape::block::{Block, Scratch, pack};
 use rustsim::tape::{MappedTape, TapeSummary, TapeWriter};
 use rustsim::types::{FLAG_IMAGE, FLAG_LAST, KIND_CLEAR, KIND_TRADE, Tick};
 use std::fs;
@@ -102,6 +103,10 @@ fn write(path: &Path, rows: &[Tick], has_local: bool, chunk: usize) -> TapeSumma
         .expect("the disk has room")
 }
 
+fn all(tape: &MappedTape) -> Vec<Tick> {
+    tape.rows(0..tape.row_count()).expect("rows of the tape")
+}
+
 fn without_last(rows: &[Tick]) -> Vec<Tick> {
     rows.iter()
         .map(|row| Tick {
@@ -114,13 +119,13 @@ fn without_last(rows: &[Tick]) -> Vec<Tick> {
 #[test]
 fn rows_come_back_as_written() {
     let folder = Folder::new("round-trip");
-    for count in [0, 1, 2, 2047, 2048, 2049, 10_000] {
+    for count in [0, 1, 2, 511, 512, 513, 1024, 10_000] {
         for has_local in [false, true] {
             let rows = sample_rows(count, has_local);
             let path = folder.file("a.tape");
             let summary = write(&path, &rows, has_local, 777);
             let tape = MappedTape::open(&path).expect("a sealed tape opens");
-            assert_eq!(without_last(tape.rows()), rows);
+            assert_eq!(without_last(&all(&tape)), rows);
             assert_eq!(tape.has_local(), has_local);
             assert_eq!(tape.metadata(), "{\"name\": \"sample\"}");
             assert_eq!(tape.content_hash(), summary.content_hash);
@@ -140,13 +145,14 @@ fn last_flag_stands_on_the_last_row_of_each_time_only() {
     }
     write(&folder.file("a.tape"), &rows, false, 1);
     let tape = MappedTape::open(&folder.file("a.tape")).expect("opens");
-    for pair in tape.rows().windows(2) {
+    let rows = all(&tape);
+    for pair in rows.windows(2) {
         assert_eq!(
             pair[0].flags & FLAG_LAST != 0,
             pair[0].exch_ns != pair[1].exch_ns
         );
     }
-    assert_ne!(tape.rows()[2999].flags & FLAG_LAST, 0);
+    assert_ne!(rows[2999].flags & FLAG_LAST, 0);
 }
 
 #[test]
@@ -165,7 +171,7 @@ fn bytes_do_not_depend_on_the_chunks() {
 #[test]
 fn first_row_at_finds_the_first_of_equal_times() {
     let folder = Folder::new("search");
-    let rows = sample_rows(500, false);
+    let rows = sample_rows(3000, false);
     write(&folder.file("a.tape"), &rows, false, 100);
     let tape = MappedTape::open(&folder.file("a.tape")).expect("opens");
     for row in &rows {
@@ -173,10 +179,10 @@ fn first_row_at_finds_the_first_of_equal_times() {
             .iter()
             .position(|other| other.exch_ns >= row.exch_ns)
             .expect("itself");
-        assert_eq!(tape.first_row_at(row.exch_ns), expected);
+        assert_eq!(tape.first_row_at(row.exch_ns), Ok(expected));
     }
-    assert_eq!(tape.first_row_at(i64::MAX), 500);
-    assert_eq!(tape.first_row_at(i64::MIN), 0);
+    assert_eq!(tape.first_row_at(i64::MAX), Ok(rows.len()));
+    assert_eq!(tape.first_row_at(i64::MIN), Ok(0));
 }
 
 #[test]
@@ -233,8 +239,20 @@ fn sealed_tape_replaces_an_older_one_under_its_readers() {
     write(&path, &sample_rows(100, false), false, 100);
     let old = MappedTape::open(&path).expect("opens");
     write(&path, &sample_rows(200, false), false, 100);
-    assert_eq!(old.rows().len(), 100, "the old mapping lives on");
-    assert_eq!(MappedTape::open(&path).expect("opens").rows().len(), 200);
+    assert_eq!(old.row_count(), 100, "the old mapping lives on");
+    assert_eq!(MappedTape::open(&path).expect("opens").row_count(), 200);
+}
+
+/// Reads the directory of a good tape by hand.
+fn block_ends(bytes: &[u8]) -> Vec<usize> {
+    let number = |at: usize| {
+        let bytes = bytes[at..at + 8].try_into().expect("eight bytes");
+        usize::try_from(u64::from_le_bytes(bytes)).expect("small")
+    };
+    let (rows, blocks_bytes) = (number(16), number(48));
+    (0..rows.div_ceil(512))
+        .map(|block| number(128 + blocks_bytes + block * 16))
+        .collect()
 }
 
 // Goal: no damage passes silently, none panics, and each is refused with the file's name.
@@ -244,6 +262,8 @@ fn every_damage_is_refused() {
     let path = folder.file("a.tape");
     write(&path, &sample_rows(5000, true), true, 5000);
     let good = fs::read(&path).expect("written");
+    let ends = block_ends(&good);
+    assert_eq!(ends.len(), 5000_usize.div_ceil(512));
     let bad_path = folder.file("bad.tape");
     let refuse = |bytes: &[u8], what: &str| {
         fs::write(&bad_path, bytes).expect("writable");
@@ -268,8 +288,8 @@ fn every_damage_is_refused() {
             _ => bad.push(0),
         }
         let fault = refuse(&bad, &what);
-        if round % 4 <= 1 && (128..128 + 5000 * 32).contains(&at) {
-            let block = (at - 128) / (64 * 1024);
+        let block = ends.iter().position(|end| at < *end);
+        if let (true, Some(block)) = (round % 4 <= 1 && at >= 128, block) {
             assert!(
                 fault.contains(&format!("block {block} ")),
                 "{what}: {fault}"
@@ -278,39 +298,58 @@ fn every_damage_is_refused() {
     }
 }
 
-// Goal: even a file whose checksums are right is refused if its rows break the rules.
-#[test]
-fn forged_rows_with_good_checksums_are_refused() {
-    use rustsim::tape::format::{Header, encode_row};
+/// Seals bytes as the only block of a tape, with every checksum right.
+fn forge(
+    path: &Path,
+    row: &Tick,
+    price_max: i32,
+    block: &[u8],
+) -> rustsim::error::Result<MappedTape> {
+    use rustsim::tape::format::{HEADER_BYTES, Header, canonical_rows};
     use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
-    let folder = Folder::new("forged");
-    let path = folder.file("a.tape");
-    let forge = |row: Tick, price_max: i32| {
-        let mut rows = Vec::new();
-        encode_row(&row, &mut rows);
-        let sums = xxh3_64(&rows).to_le_bytes();
-        let header = Header {
-            row_count: 1,
-            exch_ns_first: row.exch_ns,
-            exch_ns_last: row.exch_ns,
-            price_min: row.price,
-            price_max,
-            metadata_bytes: 0,
-            has_local: false,
-            content_hash: xxh3_128(&rows),
-            blocks_hash: xxh3_64(&sums),
-            metadata_hash: xxh3_64(&[]),
-        };
-        fs::write(&path, [header.encode().as_slice(), &rows, &sums].concat()).expect("writable");
-        MappedTape::open(&path)
+    let mut canonical = Vec::new();
+    canonical_rows(&[*row], &mut canonical);
+    let end = (HEADER_BYTES + block.len()) as u64;
+    let directory = [end.to_le_bytes(), xxh3_64(block).to_le_bytes()].concat();
+    let header = Header {
+        row_count: 1,
+        exch_ns_first: row.exch_ns,
+        exch_ns_last: row.exch_ns,
+        price_min: row.price,
+        price_max,
+        blocks_bytes: block.len() as u64,
+        metadata_bytes: 0,
+        has_local: false,
+        has_join: row.join != 0,
+        content_hash: xxh3_128(&canonical),
+        directory_hash: xxh3_64(&directory),
+        metadata_hash: xxh3_64(&[]),
     };
-    let good = Tick {
+    fs::write(path, [&header.encode(), block, &directory].concat()).expect("writable");
+    MappedTape::open(path)
+}
+
+fn good_row() -> Tick {
+    Tick {
         exch_ns: 5,
         local_ns: 5,
         price: 9,
         qty: 1,
         flags: FLAG_LAST,
         ..Tick::default()
+    }
+}
+
+// Goal: even a file whose checksums are right is refused if its rows break the rules.
+#[test]
+fn forged_rows_with_good_checksums_are_refused() {
+    let folder = Folder::new("forged");
+    let path = folder.file("a.tape");
+    let good = good_row();
+    let forge = |row: Tick, price_max: i32| {
+        let mut block = Vec::new();
+        pack(&[row], 0, &mut block);
+        forge(&path, &row, price_max, &block)
     };
     assert!(forge(good, 9).is_ok());
     assert!(
@@ -318,8 +357,53 @@ fn forged_rows_with_good_checksums_are_refused() {
         "the header must tell the prices of the rows"
     );
     assert!(forge(Tick { flags: 0, ..good }, 9).is_err());
-    assert!(forge(Tick { kind: 9, ..good }, 9).is_err());
+    assert!(forge(Tick { kind: 3, ..good }, 9).is_err());
     assert!(forge(Tick { qty: -4, ..good }, 9).is_err());
+    assert!(
+        forge(Tick { exch_ns: 6, ..good }, 9).is_err(),
+        "no local clock"
+    );
+}
+
+// Goal: a block of any bytes under a right checksum gives an error or exactly its rows, never a panic.
+#[test]
+fn forged_blocks_with_good_checksums_never_panic() {
+    let folder = Folder::new("forged-blocks");
+    let path = folder.file("a.tape");
+    let good = good_row();
+    let mut block = Vec::new();
+    pack(&[good], 0, &mut block);
+    for bit in 0..block.len() * 8 {
+        let mut bad = block.clone();
+        bad[bit / 8] ^= 1 << (bit % 8);
+        if let Ok(tape) = forge(&path, &good, 9, &bad) {
+            assert_eq!(all(&tape), [good], "bit {bit}");
+        }
+    }
+    for length in 0..block.len() {
+        assert!(forge(&path, &good, 9, &block[..length]).is_err());
+    }
+    let rows: Vec<Tick> = sample_rows(512, true);
+    let mut large = Vec::new();
+    pack(&rows, 0, &mut large);
+    let mut random = Random(5);
+    let mut out = [Tick::default(); 512];
+    let mut scratch = Scratch::default();
+    let size = u32::try_from(large.len()).expect("small");
+    for _ in 0..DAMAGES {
+        let mut bad = large.clone();
+        for _ in 0..=random.below(4) {
+            let at = if random.below(2) == 0 {
+                random.below(48)
+            } else {
+                random.below(size)
+            };
+            bad[at as usize] = u8::try_from(random.below(256)).expect("a byte");
+        }
+        if let Ok(block) = Block::read(&bad, 512, u64::from(random.below(u32::MAX))) {
+            block.unpack(&mut scratch, &mut out);
+        }
+    }
 }
 
 #[test]

@@ -21,7 +21,8 @@ use crate::replay::{Spectator, WakeFilter, replay};
 use crate::sim::{self, Outcomes, RunOptions};
 use crate::spec::{LinkSpec, SimSpec};
 use crate::types::{
-    FLAG_LAST, KIND_LEVEL, KIND_TRADE, OrderRequest, OrderType, Side, TakePolicy, Tick, TimeInForce,
+    FLAG_LAST, KIND_LEVEL, KIND_TRADE, OrderRequest, OrderType, Side, TakePolicy, Tick, TickIndex,
+    TimeInForce,
 };
 
 /// Nanoseconds per microsecond.
@@ -101,24 +102,10 @@ impl SimulatedExchange {
 
     fn replay_core(
         &self,
-        tape: &Tape,
-        range: (usize, usize),
+        prices: (TickIndex, TickIndex),
         options: RunOptions,
     ) -> Result<sim::SimulatedExchange> {
-        let mapped = tape.shared();
-        if range.0 > range.1 || range.1 > mapped.rows().len() {
-            return Err(Error::Replay(format!(
-                "rows {}..{} lie outside of the tape's 0..{}",
-                range.0,
-                range.1,
-                mapped.rows().len()
-            )));
-        }
-        let mut core = sim::SimulatedExchange::new(
-            self.spec.clone(),
-            mapped.price_range().unwrap_or((0, 0)),
-            options,
-        )?;
+        let mut core = sim::SimulatedExchange::new(self.spec.clone(), prices, options)?;
         self.shared.swap_host(core.host_mut());
         Ok(core)
     }
@@ -384,8 +371,7 @@ impl SimulatedExchange {
         log: bool,
     ) -> PyResult<ReplayResult> {
         let filter = WakeFilter::from_name(wake)?;
-        let tape = tape.get();
-        let mapped = tape.shared();
+        let mapped = tape.get().shared();
         let options = RunOptions {
             samples,
             keep_log: log,
@@ -393,11 +379,14 @@ impl SimulatedExchange {
             is_watched: strategy.is_some(),
         };
         self.begin_replay()?;
-        let core = self
-            .replay_core(tape, (start, stop), options)
+        let (core, rows) = mapped
+            .cursor(start..stop)
+            .and_then(|rows| {
+                let prices = mapped.price_range().unwrap_or((0, 0));
+                Ok((self.replay_core(prices, options)?, rows))
+            })
             .inspect_err(|_| *self.phase() = Phase::Finished)?;
         let clock = Instant::now();
-        let rows = &mapped.rows()[start..stop];
         let outcomes = if let Some(strategy) = strategy {
             let mut strategy =
                 PyStrategy::new(strategy, self.view.clone_ref(py), Arc::clone(&self.shared))

@@ -1,11 +1,12 @@
 //! Python face of the survey of a tape.
 
 use super::tape::Tape;
-use crate::error::Error;
+use crate::error::{Error, Result};
+use crate::rows::RowSource;
 use crate::tape::MappedTape;
 use crate::tape::survey::Survey;
-use pyo3::exceptions::PyIndexError;
 use pyo3::prelude::*;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Measures rows of a tape in one pass and bounded memory.
@@ -23,15 +24,9 @@ impl TapeSurvey {
     #[new]
     #[pyo3(signature = (tape, start, stop, *, bin_ns))]
     fn new(tape: &Tape, start: usize, stop: usize, bin_ns: i64) -> PyResult<Self> {
+        let rows = tape.range(start, stop)?;
         let tape = tape.shared();
-        let rows = tape.rows();
-        let part = rows.get(start..stop).ok_or_else(|| {
-            let count = rows.len();
-            PyIndexError::new_err(format!(
-                "Rows {start} to {stop} are not in a tape of {count} rows"
-            ))
-        })?;
-        let has_joins = part.iter().any(|row| row.join != 0);
+        let has_joins = tape.has_join() && has_joins(&tape, rows)?;
         let survey = Survey::new(bin_ns, tape.has_local(), has_joins);
         Ok(Self {
             tape,
@@ -42,12 +37,19 @@ impl TapeSurvey {
     }
 
     /// Measure up to so many further rows; return how many are left.
-    fn advance(&mut self, py: Python<'_>, rows: usize) -> usize {
+    fn advance(&mut self, py: Python<'_>, rows: usize) -> PyResult<usize> {
         let stop = self.stop.min(self.next.saturating_add(rows));
         let (tape, survey, start) = (&self.tape, &mut self.survey, self.next);
-        py.detach(|| survey.add(&tape.rows()[start..stop], start));
+        py.detach(|| -> Result<()> {
+            let (mut cursor, mut row) = (tape.cursor(start..stop)?, start);
+            while cursor.advance(cursor.window().len())? {
+                survey.add(cursor.window(), row);
+                row += cursor.window().len();
+            }
+            Ok(())
+        })?;
         self.next = stop;
-        self.stop - stop
+        Ok(self.stop - stop)
     }
 
     /// Return everything measured as JSON; rustsim/src/tape/survey.rs says what the keys mean.
@@ -55,4 +57,14 @@ impl TapeSurvey {
         serde_json::to_string(self.survey.finish())
             .map_err(|fault| Error::Tape(fault.to_string()).into())
     }
+}
+
+fn has_joins(tape: &MappedTape, rows: Range<usize>) -> Result<bool> {
+    let mut cursor = tape.cursor(rows)?;
+    while cursor.advance(cursor.window().len())? {
+        if cursor.window().iter().any(|row| row.join != 0) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }

@@ -1,12 +1,14 @@
 //! Python face of tapes: columns in, columns out.
 
 use crate::error::{Error, Result};
+use crate::rows::RowSource;
 use crate::tape::{MappedTape, TapeSummary, TapeWriter, view};
 use crate::types::Tick;
 use pyo3::buffer::{Element, PyBuffer};
 use pyo3::exceptions::{PyIndexError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -16,7 +18,7 @@ const CHUNK_ROWS: usize = 16 * 1024;
 /// One row as a tuple: `exch_ns`, `local_ns`, `kind`, `side`, `flags`, `price`, `qty`, `join`.
 type RowTuple = (i64, i64, u8, u8, u8, i32, i32, u32);
 
-/// A read-only mapped tape: 32-byte rows with per-block checksums, verified when opened.
+/// A read-only mapped tape: packed blocks of rows with checksums, verified when opened.
 #[pyclass(frozen, module = "rustsim")]
 #[derive(Debug)]
 pub(crate) struct Tape {
@@ -27,6 +29,31 @@ impl Tape {
     /// Returns the mapped tape, to be read without the interpreter lock.
     pub(crate) fn shared(&self) -> Arc<MappedTape> {
         Arc::clone(&self.inner)
+    }
+
+    /// Returns the range, or an IndexError if the tape does not hold it.
+    pub(super) fn range(&self, start: usize, stop: usize) -> PyResult<Range<usize>> {
+        let count = self.inner.row_count();
+        if start <= stop && stop <= count {
+            return Ok(start..stop);
+        }
+        Err(PyIndexError::new_err(format!(
+            "Rows {start} to {stop} are not in a tape of {count} rows"
+        )))
+    }
+
+    /// Returns one field of rows.
+    fn gather<const N: usize>(
+        &self,
+        rows: Range<usize>,
+        field: impl Fn(&Tick) -> [u8; N],
+    ) -> Result<Option<Vec<u8>>> {
+        let mut out = Vec::with_capacity(rows.len() * N);
+        let mut cursor = self.inner.cursor(rows)?;
+        while cursor.advance(cursor.window().len())? {
+            out.extend(cursor.window().iter().flat_map(&field));
+        }
+        Ok(Some(out))
     }
 }
 
@@ -49,7 +76,7 @@ impl Tape {
 
     #[getter]
     fn row_count(&self) -> usize {
-        self.inner.rows().len()
+        self.inner.row_count()
     }
 
     #[getter]
@@ -69,29 +96,32 @@ impl Tape {
         self.inner.metadata()
     }
 
+    /// Whether any row carries a level-3 join ordinal.
+    #[getter]
+    fn has_join(&self) -> bool {
+        self.inner.has_join()
+    }
+
     fn exch_ns(&self, row: usize) -> PyResult<i64> {
-        let rows = self.inner.rows();
-        let tick = rows.get(row).ok_or_else(|| {
-            PyIndexError::new_err(format!("Row {row} is not in a tape of {} rows", rows.len()))
-        })?;
-        Ok(tick.exch_ns)
+        if row >= self.inner.row_count() {
+            let count = self.inner.row_count();
+            return Err(PyIndexError::new_err(format!(
+                "Row {row} is not in a tape of {count} rows"
+            )));
+        }
+        Ok(self.inner.exch_ns(row)?)
     }
 
     /// First row with exchange time >= exch_ns (row_count if none).
-    fn first_row_at(&self, exch_ns: i64) -> usize {
-        self.inner.first_row_at(exch_ns)
+    fn first_row_at(&self, exch_ns: i64) -> PyResult<usize> {
+        Ok(self.inner.first_row_at(exch_ns)?)
     }
 
     /// Rows as (exch_ns, local_ns, kind, side, flags, price, qty, join), for inspection.
     fn rows(&self, start: usize, stop: usize) -> PyResult<Vec<RowTuple>> {
-        let rows = self.inner.rows();
-        let part = rows.get(start..stop).ok_or_else(|| {
-            let count = rows.len();
-            PyIndexError::new_err(format!(
-                "Rows {start} to {stop} are not in a tape of {count} rows"
-            ))
-        })?;
-        Ok(part
+        Ok(self
+            .inner
+            .rows(self.range(start, stop)?)?
             .iter()
             .map(|t| {
                 (
@@ -110,36 +140,18 @@ impl Tape {
         start: usize,
         stop: Option<usize>,
     ) -> PyResult<Bound<'py, PyBytes>> {
-        let count = self.inner.rows().len();
-        let stop = stop.unwrap_or(count);
-        let rows = self.inner.rows().get(start..stop).ok_or_else(|| {
-            PyIndexError::new_err(format!(
-                "Rows {start} to {stop} are not in a tape of {count} rows"
-            ))
-        })?;
+        let rows = self.range(start, stop.unwrap_or(self.inner.row_count()))?;
         let bytes = py.detach(|| match name {
-            "exch_ns" => Some(
-                rows.iter()
-                    .flat_map(|row| row.exch_ns.to_ne_bytes())
-                    .collect::<Vec<u8>>(),
-            ),
-            "local_ns" => Some(
-                rows.iter()
-                    .flat_map(|row| row.local_ns.to_ne_bytes())
-                    .collect(),
-            ),
-            "price" => Some(
-                rows.iter()
-                    .flat_map(|row| row.price.to_ne_bytes())
-                    .collect(),
-            ),
-            "qty" => Some(rows.iter().flat_map(|row| row.qty.to_ne_bytes()).collect()),
-            "join" => Some(rows.iter().flat_map(|row| row.join.to_ne_bytes()).collect()),
-            "kind" => Some(rows.iter().map(|row| row.kind).collect()),
-            "side" => Some(rows.iter().map(|row| row.side).collect()),
-            "flags" => Some(rows.iter().map(|row| row.flags).collect()),
-            _ => None,
-        });
+            "exch_ns" => self.gather(rows, |row| row.exch_ns.to_ne_bytes()),
+            "local_ns" => self.gather(rows, |row| row.local_ns.to_ne_bytes()),
+            "price" => self.gather(rows, |row| row.price.to_ne_bytes()),
+            "qty" => self.gather(rows, |row| row.qty.to_ne_bytes()),
+            "join" => self.gather(rows, |row| row.join.to_ne_bytes()),
+            "kind" => self.gather(rows, |row| [row.kind]),
+            "side" => self.gather(rows, |row| [row.side]),
+            "flags" => self.gather(rows, |row| [row.flags]),
+            _ => Ok(None),
+        })?;
         let bytes = bytes.ok_or_else(|| {
             let known = "exch_ns, local_ns, kind, side, flags, price, qty, join";
             PyValueError::new_err(format!("No column {name:?} in a tape; columns are {known}"))
@@ -286,7 +298,7 @@ impl TapeBuilder {
         Ok(py.detach(|| columns.append_to(writer))?)
     }
 
-    /// Seal the tape; return row_count, content_hash, price_min, price_max, exch_ns_first, exch_ns_last, bytes.
+    /// Seal the tape; return row_count, content_hash, price_min, price_max, exch_ns_first, exch_ns_last, bytes, has_join.
     fn finish<'py>(&mut self, py: Python<'py>, metadata: &str) -> PyResult<Bound<'py, PyDict>> {
         let writer = self.writer.take().ok_or_else(|| over(&self.path))?;
         let summary: TapeSummary = py.detach(|| writer.finish(metadata))?;
@@ -298,6 +310,7 @@ impl TapeBuilder {
         facts.set_item("exch_ns_first", summary.exch_ns_first)?;
         facts.set_item("exch_ns_last", summary.exch_ns_last)?;
         facts.set_item("bytes", summary.bytes)?;
+        facts.set_item("has_join", summary.has_join)?;
         Ok(facts)
     }
 

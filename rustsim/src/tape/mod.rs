@@ -2,19 +2,27 @@
 //!
 //! ```text
 //! offset 0     header, 128 bytes (format.rs), sealed by its own checksum
-//! offset 128   rows: 32 bytes each, exactly the memory of [`crate::types::Tick`], little endian
-//! after them   one xxh3-64 per block of 64 KiB of rows (the last block may be shorter)
-//! after them   metadata: JSON text
+//! offset 128   blocks of 512 rows each (the last may be shorter), every column as narrow as the block allows (block.rs)
+//! after them   directory: per block its end in the file and its xxh3-64, 16 bytes
+//! after it     metadata: JSON text
 //! ```
 //!
-//! Invariants of every tape that opens: rows are sorted by `exch_ns`; `LAST` stands on the last row of each `exch_ns` and nowhere else;
-//! every row passes [`validate::Validator`]; size, header, blocks and metadata match their checksums.
+//! All numbers are little endian. Invariants of every tape that opens: rows are sorted by `exch_ns`; `LAST` stands on the last row of each
+//! `exch_ns` and nowhere else; every row passes [`validate::Validator`]; size, header, directory, blocks and metadata match their checksums.
+//! The content hash (xxh3-128) is taken over the rows in one canonical form of 32 bytes and the metadata: two tapes of the same rows and
+//! metadata have the same hash, whatever their blocks look like.
 //!
-//! Cost: 32 bytes per row; opening reads every byte once (checksums, content hash and row rules).
+//! Cost, per row: 4 to 7 bytes for a recorded feed in milliseconds, up to 29 for columns that are all as wide as they can be; about a
+//! nanosecond to unpack. Opening reads every byte once (checksums, row rules, content hash). A replay unpacks block by block into one
+//! buffer of 32 KiB ([`cursor::Cursor`]); a tape takes no other memory of its own, its pages are shared by all processes.
 //!
-//! Known limits: rows are little endian, other machines refuse them. A tape that is truncated while it is mapped ends the process by
-//! signal, as with any mapping; tapes are made read-only and are replaced by rename, never rewritten in place.
+//! Known limits: 2^40 rows, 64 MiB of metadata; joins reach back to the first 2^32 rows only. All rows of one exchange time are in memory
+//! at once during a replay. A tape that is truncated while it is mapped ends the process by signal, as with any mapping; tapes are made
+//! read-only and are replaced by rename, never rewritten in place.
 
+pub mod block;
+mod column;
+pub mod cursor;
 pub mod format;
 pub mod histogram;
 mod map;

@@ -179,22 +179,53 @@ impl Validator {
     }
 }
 
-/// Tells what is wrong with the row rules of a whole tape, LAST flags included; None if nothing.
-pub(super) fn first_fault(rows: &[Tick], has_local: bool) -> (Validator, Option<(usize, String)>) {
-    let mut validator = Validator::new(has_local);
-    for (index, row) in rows.iter().enumerate() {
-        if let Err(fault) = validator.push(row) {
-            return (validator, Some((index, fault)));
-        }
-        let ends_group = rows
-            .get(index + 1)
-            .is_none_or(|next| next.exch_ns != row.exch_ns);
-        if ends_group != (row.flags & FLAG_LAST != 0) {
-            let fault = "the LAST flag does not stand on the last row of its time".to_owned();
-            return (validator, Some((index, fault)));
+/// Checks a whole tape as it comes: the rules of rows, and that LAST ends each time.
+#[derive(Debug)]
+pub(super) struct TapeValidator {
+    rows: Validator,
+    /// Time of the row above, and whether it has the LAST flag.
+    above: Option<(Nanos, bool)>,
+    has_join: bool,
+}
+
+impl TapeValidator {
+    pub(super) fn new(has_local: bool) -> Self {
+        Self {
+            rows: Validator::new(has_local),
+            above: None,
+            has_join: false,
         }
     }
-    (validator, None)
+
+    /// Takes the next rows; the error names row and rule.
+    pub(super) fn push(&mut self, rows: &[Tick]) -> Result<(), String> {
+        for row in rows {
+            if let Err(fault) = self.rows.push(row) {
+                return Err(format!("row {}: {fault}", self.rows.rows()));
+            }
+            if self
+                .above
+                .is_some_and(|(exch_ns, is_last)| (exch_ns != row.exch_ns) != is_last)
+            {
+                return Err(last_fault(self.rows.rows() - 2));
+            }
+            self.above = Some((row.exch_ns, row.flags & FLAG_LAST != 0));
+            self.has_join |= row.join != 0;
+        }
+        Ok(())
+    }
+
+    /// Ends the tape; returns what the rows were, and whether one had a join.
+    pub(super) fn finish(self) -> Result<(Validator, bool), String> {
+        match self.above {
+            Some((_, false)) => Err(last_fault(self.rows.rows() - 1)),
+            _ => Ok((self.rows, self.has_join)),
+        }
+    }
+}
+
+fn last_fault(row: u64) -> String {
+    format!("row {row}: the LAST flag does not stand on the last row of its time")
 }
 
 #[cfg(test)]

@@ -1,6 +1,9 @@
 //! Writes tapes: validates, streams to a temporary name, seals, renames.
 
-use super::format::{BLOCK_BYTES, HEADER_BYTES, Header, METADATA_BYTES_MAX, ROW_BYTES, encode_row};
+use super::block::{BLOCK_BYTES_MAX, BLOCK_ROWS, pack};
+use super::format::{
+    ENTRY_BYTES, HEADER_BYTES, Header, METADATA_BYTES_MAX, ROW_BYTES, canonical_rows,
+};
 use super::validate::Validator;
 use crate::error::{Error, Result};
 use crate::types::{FLAG_LAST, Nanos, Tick, TickIndex};
@@ -13,6 +16,8 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 /// Temporary names tried before giving up; two are in use only if a process writes one tape twice at once.
 const TEMPORARY_NAMES_MAX: u32 = 1000;
+/// Packed bytes that are gathered before they are written.
+const WRITE_BYTES: usize = 256 * 1024;
 
 /// Facts of a sealed tape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,9 +34,11 @@ pub struct TapeSummary {
     pub exch_ns_last: Nanos,
     /// Size of the file.
     pub bytes: u64,
+    /// Whether any row carries a level-3 join ordinal.
+    pub has_join: bool,
 }
 
-/// Writes one tape in chunks of any size, in memory of one block.
+/// Writes one tape in chunks of any size, in the memory of a few blocks and 16 bytes per block of the tape.
 ///
 /// Nothing lies under the final name before [`TapeWriter::finish`] has synced the file; a writer that is dropped, aborted or has
 /// failed leaves nothing behind.
@@ -42,10 +49,15 @@ pub struct TapeWriter {
     file: Option<File>,
     has_local: bool,
     validator: Validator,
-    // Newest row, held back: only the next one tells whether it is the last of its time.
-    pending: Option<Tick>,
-    block: Vec<u8>,
-    sums: Vec<u8>,
+    has_join: bool,
+    // Rows of the block under way. A full one waits for the next row, which tells whether its last row is the last of its time.
+    rows: Vec<Tick>,
+    // Packed blocks, written together.
+    packed: Vec<u8>,
+    blocks_bytes: u64,
+    // Where each block ends in the file, and its checksum.
+    directory: Vec<u8>,
+    canonical: Vec<u8>,
     content: Box<Xxh3>,
 }
 
@@ -82,9 +94,12 @@ impl TapeWriter {
             file: Some(file),
             has_local,
             validator: Validator::new(has_local),
-            pending: None,
-            block: Vec::with_capacity(BLOCK_BYTES),
-            sums: Vec::new(),
+            has_join: false,
+            rows: Vec::with_capacity(BLOCK_ROWS),
+            packed: Vec::with_capacity(WRITE_BYTES + BLOCK_BYTES_MAX),
+            blocks_bytes: 0,
+            directory: Vec::new(),
+            canonical: Vec::with_capacity(BLOCK_ROWS * ROW_BYTES),
             content: Box::new(Xxh3::new()),
         })
     }
@@ -121,39 +136,53 @@ impl TapeWriter {
             self.validator
                 .push(&row)
                 .map_err(|fault| Error::Tick(format!("{}: row {number}: {fault}", self.source)))?;
-            if let Some(mut before) = self.pending.replace(row) {
-                if before.exch_ns != row.exch_ns {
-                    before.flags |= FLAG_LAST;
-                }
-                self.store(&before)?;
+            if let Some(above) = self.rows.last_mut() {
+                above.flags |= if above.exch_ns == row.exch_ns {
+                    0
+                } else {
+                    FLAG_LAST
+                };
             }
+            if self.rows.len() == BLOCK_ROWS {
+                self.pack_block()?;
+            }
+            self.rows.push(row);
         }
         Ok(())
     }
 
-    fn store(&mut self, row: &Tick) -> Result<()> {
-        encode_row(row, &mut self.block);
-        if self.block.len() == BLOCK_BYTES {
-            self.flush_block()?;
+    fn pack_block(&mut self) -> Result<()> {
+        let first_row = self.directory.len() / ENTRY_BYTES * BLOCK_ROWS;
+        let start = self.packed.len();
+        pack(&self.rows, first_row as u64, &mut self.packed);
+        let block = &self.packed[start..];
+        self.blocks_bytes += block.len() as u64;
+        let end = HEADER_BYTES as u64 + self.blocks_bytes;
+        self.directory.extend(end.to_le_bytes());
+        self.directory.extend(xxh3_64(block).to_le_bytes());
+        self.canonical.clear();
+        canonical_rows(&self.rows, &mut self.canonical);
+        self.content.update(&self.canonical);
+        self.has_join |= self.rows.iter().any(|row| row.join != 0);
+        self.rows.clear();
+        if self.packed.len() >= WRITE_BYTES {
+            self.write_blocks()?;
         }
         Ok(())
     }
 
-    fn flush_block(&mut self) -> Result<()> {
-        self.content.update(&self.block);
-        self.sums
-            .extend_from_slice(&xxh3_64(&self.block).to_le_bytes());
+    fn write_blocks(&mut self) -> Result<()> {
         let file = self
             .file
             .as_mut()
             .expect("append and finish refuse to work without a file");
-        file.write_all(&self.block)
+        file.write_all(&self.packed)
             .map_err(|fault| write_error(&self.path, &fault))?;
-        self.block.clear();
+        self.packed.clear();
         Ok(())
     }
 
-    /// Seals the tape: writes checksums, metadata and header, syncs, makes it read-only, renames it into place and syncs the folder.
+    /// Seals the tape: writes directory, metadata and header, syncs, makes it read-only, renames it into place and syncs the folder.
     ///
     /// # Errors
     /// [`Error::Tape`] if the disk fails or the writer has failed before; nothing is left behind then.
@@ -170,13 +199,11 @@ impl TapeWriter {
             );
             return Err(Error::Tape(message));
         }
-        if let Some(mut last) = self.pending.take() {
+        if let Some(last) = self.rows.last_mut() {
             last.flags |= FLAG_LAST;
-            self.store(&last)?;
+            self.pack_block()?;
         }
-        if !self.block.is_empty() {
-            self.flush_block()?;
-        }
+        self.write_blocks()?;
         self.content.update(metadata.as_bytes());
         let (price_min, price_max) = self.validator.price_bounds();
         let header = Header {
@@ -185,10 +212,12 @@ impl TapeWriter {
             exch_ns_last: self.validator.exch_ns_last(),
             price_min,
             price_max,
+            blocks_bytes: self.blocks_bytes,
             metadata_bytes: metadata.len() as u64,
             has_local: self.has_local,
+            has_join: self.has_join,
             content_hash: self.content.digest128(),
-            blocks_hash: xxh3_64(&self.sums),
+            directory_hash: xxh3_64(&self.directory),
             metadata_hash: xxh3_64(metadata.as_bytes()),
         };
         self.seal(&header, metadata)
@@ -200,6 +229,7 @@ impl TapeWriter {
             exch_ns_first: header.exch_ns_first,
             exch_ns_last: header.exch_ns_last,
             bytes: header.file_bytes(),
+            has_join: header.has_join,
         })
     }
 
@@ -208,7 +238,7 @@ impl TapeWriter {
             .file
             .take()
             .expect("finish refuses to work without a file");
-        file.write_all(&self.sums)?;
+        file.write_all(&self.directory)?;
         file.write_all(metadata.as_bytes())?;
         file.seek(SeekFrom::Start(0))?;
         file.write_all(&header.encode())?;
@@ -292,8 +322,3 @@ fn sync_folder(path: &Path) -> io::Result<()> {
     }
     Ok(())
 }
-
-const _: () = assert!(
-    BLOCK_BYTES.is_multiple_of(ROW_BYTES),
-    "rows never straddle blocks"
-);

@@ -1,0 +1,34 @@
+//! Market rows in order, lent window by window: what a replay reads, wherever the rows come from.
+
+use crate::error::Result;
+use crate::types::{Nanos, Tick};
+
+/// Rows sorted by exchange time.
+pub trait RowSource {
+    /// Returns the exchange times of the first and of the last row, None if there is no row.
+    fn span_ns(&self) -> Option<(Nanos, Nanos)>;
+
+    /// Returns the rows at hand: the next ones, in order.
+    fn window(&self) -> &[Tick];
+
+    /// Drops the first `used` rows of the window and puts at least one more behind the rest; false, and nothing is dropped, if there is
+    /// none. A source may start with an empty window.
+    ///
+    /// # Errors
+    /// `Error::Tape` if the rows cannot be read any more.
+    fn advance(&mut self, used: usize) -> Result<bool>;
+}
+
+impl RowSource for &[Tick] {
+    fn span_ns(&self) -> Option<(Nanos, Nanos)> {
+        Some((self.first()?.exch_ns, self.last()?.exch_ns))
+    }
+
+    fn window(&self) -> &[Tick] {
+        self
+    }
+
+    fn advance(&mut self, _: usize) -> Result<bool> {
+        Ok(false)
+    }
+}

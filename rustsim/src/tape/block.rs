@@ -1,0 +1,388 @@
+//! One block of a tape: up to [`BLOCK_ROWS`] rows, column by column, each column as narrow as its block allows.
+//!
+//! ```text
+//! head    48 bytes: bases, units and widths of the columns, number of groups
+//! codes   1 byte a row                    kind | side << 2 | flags << 3
+//! price   0, 1, 2 or 4 a row              price - price_base
+//! qty     0, 1, 2 or 4 a row              qty - qty_base
+//! join    0, 1, 2 or 4 a row              how many rows ago the removed order joined, 0 for none (`join_code`)
+//! time    0, 1, 2, 4 or 8 a group         (time - time of the group before) / time_unit; the first group's is in the head
+//! local   0, 1, 2, 4 or 8 a group or row  (local time - exchange time - local_base) / local_unit
+//! ```
+//!
+//! A group is a run of rows of one exchange time: the time is told once, and the `LAST` flag of its last row ends it. The local column
+//! goes by groups if the rows of each group were received at one time. A unit is the largest number that divides the whole column (a feed
+//! in milliseconds costs two bytes a group), a width the smallest that holds it; width 0 means that every value is the base.
+//!
+//! Nothing here trusts its bytes: a head whose columns do not fill the block exactly is refused, and all arithmetic wraps, so that a
+//! forged block gives rows, which the row rules then judge, and never a panic.
+
+use super::column::{Column, Width, divide_by_unit, write};
+use super::format::field;
+use crate::types::{FLAG_LAST, Nanos, Tick};
+
+/// Rows of every block but the last; a power of two.
+pub const BLOCK_ROWS: usize = 512;
+/// Bytes in front of the columns.
+pub const HEAD_BYTES: usize = 48;
+/// Most bytes of one block.
+pub const BLOCK_BYTES_MAX: usize = HEAD_BYTES + BLOCK_ROWS * (1 + 3 * 4 + 2 * 8);
+
+/// Rows unpacked at once: what lies between the two passes stays in the nearest cache.
+const TILE_ROWS: usize = 64;
+const SIDE_SHIFT: u32 = 2;
+const FLAGS_SHIFT: u32 = 3;
+
+const _: () = assert!(BLOCK_ROWS.is_power_of_two() && BLOCK_ROWS.is_multiple_of(TILE_ROWS));
+
+/// What a block says of its columns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Head {
+    exch_ns_first: Nanos,
+    time_unit: u64,
+    local_base: i64,
+    local_unit: u64,
+    price_base: i32,
+    qty_base: i32,
+    group_count: u16,
+    price: Width,
+    qty: Width,
+    join: Width,
+    time: Width,
+    local: Width,
+    is_local_by_group: bool,
+}
+
+impl Head {
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend(self.exch_ns_first.to_le_bytes());
+        out.extend(self.time_unit.to_le_bytes());
+        out.extend(self.local_base.to_le_bytes());
+        out.extend(self.local_unit.to_le_bytes());
+        out.extend(self.price_base.to_le_bytes());
+        out.extend(self.qty_base.to_le_bytes());
+        out.extend(self.group_count.to_le_bytes());
+        out.extend([self.price, self.qty, self.join, self.time, self.local].map(Width::bytes));
+        out.push(u8::from(self.is_local_by_group));
+    }
+
+    fn read(bytes: &[u8; HEAD_BYTES]) -> Option<Self> {
+        Some(Self {
+            exch_ns_first: i64::from_le_bytes(field(bytes, 0)),
+            time_unit: u64::from_le_bytes(field(bytes, 8)),
+            local_base: i64::from_le_bytes(field(bytes, 16)),
+            local_unit: u64::from_le_bytes(field(bytes, 24)),
+            price_base: i32::from_le_bytes(field(bytes, 32)),
+            qty_base: i32::from_le_bytes(field(bytes, 36)),
+            group_count: u16::from_le_bytes(field(bytes, 40)),
+            price: Width::from_bytes(bytes[42])?,
+            qty: Width::from_bytes(bytes[43])?,
+            join: Width::from_bytes(bytes[44])?,
+            time: Width::from_bytes(bytes[45])?,
+            local: Width::from_bytes(bytes[46])?,
+            is_local_by_group: bytes[47] == 1,
+        })
+    }
+}
+
+/// Room for the columns that go by groups while a block is unpacked; reused, since clearing it would cost as much as filling it.
+#[derive(Clone, Debug)]
+pub struct Scratch {
+    steps: [u64; BLOCK_ROWS],
+    exch_ns: [Nanos; BLOCK_ROWS],
+    local_ns: [Nanos; BLOCK_ROWS],
+}
+
+impl Default for Scratch {
+    fn default() -> Self {
+        Self {
+            steps: [0; BLOCK_ROWS],
+            exch_ns: [0; BLOCK_ROWS],
+            local_ns: [0; BLOCK_ROWS],
+        }
+    }
+}
+
+/// A block as it lies in the file, cut into its columns.
+#[derive(Clone, Copy, Debug)]
+pub struct Block<'a> {
+    head: Head,
+    first_row: u64,
+    codes: &'a [u8],
+    price: Column<'a>,
+    qty: Column<'a>,
+    join: Column<'a>,
+    time: Column<'a>,
+    local: Column<'a>,
+}
+
+impl<'a> Block<'a> {
+    /// Cuts a block of `rows` rows, of which the first has the number `first_row` in its tape.
+    ///
+    /// # Errors
+    /// The head and the length of the block do not fit together.
+    pub fn read(bytes: &'a [u8], rows: usize, first_row: u64) -> Result<Self, String> {
+        Self::cut(bytes, rows, first_row)
+            .ok_or_else(|| format!("{} bytes are no block of {rows} rows", bytes.len()))
+    }
+
+    fn cut(bytes: &'a [u8], rows: usize, first_row: u64) -> Option<Self> {
+        let (head, mut rest) = bytes.split_first_chunk::<HEAD_BYTES>()?;
+        let head = Head::read(head)?;
+        let groups = usize::from(head.group_count);
+        if groups == 0 || groups > rows || rows > BLOCK_ROWS {
+            return None;
+        }
+        let local_count = if head.is_local_by_group { groups } else { rows };
+        let block = Self {
+            head,
+            first_row,
+            codes: Column::cut(&mut rest, Width::One, rows)?.bytes,
+            price: Column::cut(&mut rest, head.price, rows)?,
+            qty: Column::cut(&mut rest, head.qty, rows)?,
+            join: Column::cut(&mut rest, head.join, rows)?,
+            time: Column::cut(&mut rest, head.time, groups - 1)?,
+            local: Column::cut(&mut rest, head.local, local_count)?,
+        };
+        rest.is_empty().then_some(block)
+    }
+
+    /// Returns the exchange time of the first row.
+    #[must_use]
+    pub fn exch_ns_first(&self) -> Nanos {
+        self.head.exch_ns_first
+    }
+
+    /// Writes all rows into the front of `out` and returns how many they are. What lies behind them is overwritten too.
+    pub fn unpack(&self, scratch: &mut Scratch, out: &mut [Tick; BLOCK_ROWS]) -> usize {
+        let Scratch {
+            steps,
+            exch_ns,
+            local_ns,
+        } = scratch;
+        self.time.read_wide(0, steps);
+        self.group_times(steps, exch_ns);
+        let (base, unit) = (self.head.local_base, self.head.local_unit);
+        let local_of = |exch_ns: Nanos, steps: u64| {
+            exch_ns
+                .wrapping_add(base)
+                .wrapping_add_unsigned(steps.wrapping_mul(unit))
+        };
+        if self.local.width == Width::None && base == 0 {
+            self.assemble(exch_ns, |_, group| exch_ns[group], out);
+            return self.codes.len();
+        }
+        self.local.read_wide(0, steps);
+        if self.head.is_local_by_group {
+            let groups = ..usize::from(self.head.group_count);
+            for (local_ns, (exch_ns, steps)) in
+                local_ns[groups].iter_mut().zip(exch_ns.iter().zip(&*steps))
+            {
+                *local_ns = local_of(*exch_ns, *steps);
+            }
+            self.assemble(exch_ns, |_, group| local_ns[group], out);
+        } else {
+            let local = |row: usize, group: usize| local_of(exch_ns[group], steps[row]);
+            self.assemble(exch_ns, local, out);
+        }
+        self.codes.len()
+    }
+
+    fn group_times(&self, steps: &[u64; BLOCK_ROWS], out: &mut [Nanos; BLOCK_ROWS]) {
+        let mut now_ns = self.head.exch_ns_first;
+        out[0] = now_ns;
+        let groups = ..usize::from(self.head.group_count);
+        for (time, steps) in out[groups][1..].iter_mut().zip(steps) {
+            now_ns = now_ns.wrapping_add_unsigned(steps.wrapping_mul(self.head.time_unit));
+            *time = now_ns;
+        }
+    }
+
+    /// Makes rows of columns; `local_ns` gives the local time by the numbers of row and group, both below [`BLOCK_ROWS`].
+    #[inline(always)]
+    #[allow(
+        clippy::inline_always,
+        reason = "one copy of the loop per kind of local clock; a call per row would double its cost"
+    )]
+    fn assemble(
+        &self,
+        exch_ns: &[Nanos; BLOCK_ROWS],
+        local_ns: impl Fn(usize, usize) -> Nanos,
+        out: &mut [Tick; BLOCK_ROWS],
+    ) {
+        let mut columns = [[0; TILE_ROWS]; 3];
+        let (mut amounts, mut labels) = ([0; TILE_ROWS], [0; TILE_ROWS]);
+        let mut group = 0;
+        let (tiles, _) = out.as_chunks_mut::<TILE_ROWS>();
+        for (rows, start) in tiles
+            .iter_mut()
+            .zip((0..self.codes.len()).step_by(TILE_ROWS))
+        {
+            let [price, qty, join] = &mut columns;
+            self.price.read_narrow(start, price);
+            self.qty.read_narrow(start, qty);
+            self.read_joins(start, join);
+            let codes = &self.codes[start..];
+            let codes = &codes[..codes.len().min(TILE_ROWS)];
+            for (label, (join, code)) in labels.iter_mut().zip(join.iter().zip(codes)) {
+                *label = u64::from(*join) | code_word(*code) << 32;
+            }
+            for (amount, (price, qty)) in amounts.iter_mut().zip(price.iter().zip(&*qty)) {
+                let price = self.head.price_base.wrapping_add_unsigned(*price);
+                let qty = self.head.qty_base.wrapping_add_unsigned(*qty);
+                *amount = u64::from(price.cast_unsigned()) | u64::from(qty.cast_unsigned()) << 32;
+            }
+            // Halves of a row in one store each, and indices instead of iterators: no bounds check, no value outside of registers.
+            for index in 0..TILE_ROWS {
+                let [p0, p1, p2, p3, q0, q1, q2, q3] = amounts[index].to_le_bytes();
+                let [j0, j1, j2, j3, kind, side, flags, reserved] = labels[index].to_le_bytes();
+                rows[index] = Tick {
+                    exch_ns: exch_ns[group],
+                    local_ns: local_ns((start + index) % BLOCK_ROWS, group),
+                    price: i32::from_le_bytes([p0, p1, p2, p3]),
+                    qty: i32::from_le_bytes([q0, q1, q2, q3]),
+                    join: u32::from_le_bytes([j0, j1, j2, j3]),
+                    kind,
+                    side,
+                    flags,
+                    reserved,
+                };
+                group = (group + usize::from(flags & FLAG_LAST)) % BLOCK_ROWS;
+            }
+        }
+    }
+
+    fn read_joins(&self, start: usize, out: &mut [u32; TILE_ROWS]) {
+        self.join.read_narrow(start, out);
+        if self.join.width != Width::None {
+            let ordinal = ordinal(self.first_row + start as u64);
+            for (join, index) in out.iter_mut().zip(0..) {
+                *join = join_code(ordinal.wrapping_add(index), *join);
+            }
+        }
+    }
+}
+
+/// Spreads a code over four bytes: kind, side, flags, 0.
+#[inline]
+fn code_word(code: u8) -> u64 {
+    let code = u64::from(code);
+    code & 3 | (code >> SIDE_SHIFT & 1) << 8 | (code >> FLAGS_SHIFT) << 16
+}
+
+/// Low half of a row number: joins are told in 32 bits.
+fn ordinal(row: u64) -> u32 {
+    u32::from_le_bytes(field(&row.to_le_bytes(), 0))
+}
+
+/// Turns a join ordinal into the number of rows since, and back: it is its own inverse for every row, and 0 stays 0.
+#[inline]
+fn join_code(ordinal: u32, join: u32) -> u32 {
+    let next = ordinal.wrapping_add(1);
+    // No row removes the order that it adds itself, but arbitrary numbers must come back too: 0 and `next` stand for themselves.
+    if join == 0 || join == next {
+        join
+    } else {
+        next.wrapping_sub(join)
+    }
+}
+
+/// Appends `rows` as one block; the first of them has the number `first_row` in its tape.
+///
+/// # Panics
+/// If there is no row, or more than a block holds.
+pub fn pack(rows: &[Tick], first_row: u64, out: &mut Vec<u8>) {
+    let count = rows.len();
+    assert!(
+        (1..=BLOCK_ROWS).contains(&count),
+        "{count} rows are no block"
+    );
+    let mut numbers = [0; BLOCK_ROWS];
+    let mut times = [0; BLOCK_ROWS];
+    let mut locals = [0; BLOCK_ROWS];
+    let times = group_steps(rows, &mut times);
+    let time_unit = divide_by_unit(times);
+    let (local_base, is_local_by_group, locals) = local_offsets(rows, &mut locals);
+    let local_unit = divide_by_unit(locals);
+    let price_base = rows.iter().map(|row| row.price).min().unwrap_or(0);
+    let qty_base = rows.iter().map(|row| row.qty).min().unwrap_or(0);
+    let price = |row: &Tick, _| row.price.wrapping_sub(price_base).cast_unsigned();
+    let qty = |row: &Tick, _| row.qty.wrapping_sub(qty_base).cast_unsigned();
+    let join = |row: &Tick, index| join_code(ordinal(first_row + index), row.join);
+    let head_at = out.len();
+    out.resize(head_at + HEAD_BYTES, 0);
+    out.extend(
+        rows.iter()
+            .map(|row| row.kind | row.side << SIDE_SHIFT | row.flags << FLAGS_SHIFT),
+    );
+    let mut put = |numbers: &[u64]| {
+        let width = Width::of(numbers.iter().fold(0, |all, number| all | number));
+        write(numbers, width, out);
+        width
+    };
+    let head = Head {
+        exch_ns_first: rows[0].exch_ns,
+        time_unit,
+        local_base,
+        local_unit,
+        price_base,
+        qty_base,
+        group_count: u16::try_from(times.len() + 1).expect("no more groups than rows"),
+        price: put(narrow(rows, &mut numbers, price)),
+        qty: put(narrow(rows, &mut numbers, qty)),
+        join: put(narrow(rows, &mut numbers, join)),
+        time: put(times),
+        local: put(locals),
+        is_local_by_group,
+    };
+    let mut bytes = Vec::with_capacity(HEAD_BYTES);
+    head.write(&mut bytes);
+    out[head_at..head_at + HEAD_BYTES].copy_from_slice(&bytes);
+}
+
+fn narrow<'a>(
+    rows: &[Tick],
+    out: &'a mut [u64; BLOCK_ROWS],
+    number: impl Fn(&Tick, u64) -> u32,
+) -> &'a [u64] {
+    for ((out, row), index) in out.iter_mut().zip(rows).zip(0..) {
+        *out = u64::from(number(row, index));
+    }
+    &out[..rows.len()]
+}
+
+/// Writes the time from each group to the next into the front of `out`, and returns that part.
+fn group_steps<'a>(rows: &[Tick], out: &'a mut [u64; BLOCK_ROWS]) -> &'a mut [u64] {
+    let mut count = 0;
+    for pair in rows.windows(2) {
+        // A step is written for every row and kept for the first of a group: no branch to guess wrong.
+        out[count] = pair[1]
+            .exch_ns
+            .wrapping_sub(pair[0].exch_ns)
+            .cast_unsigned();
+        count += usize::from(pair[0].flags & FLAG_LAST);
+    }
+    &mut out[..count]
+}
+
+/// Writes local less exchange time, above the least of them, into the front of `out`; returns the least, whether it goes by groups, and that part.
+fn local_offsets<'a>(rows: &[Tick], out: &'a mut [u64; BLOCK_ROWS]) -> (i64, bool, &'a mut [u64]) {
+    let offset = |row: &Tick| row.local_ns.wrapping_sub(row.exch_ns);
+    let base = rows.iter().map(offset).min().unwrap_or(0);
+    let is_by_group = rows
+        .windows(2)
+        .all(|pair| pair[0].flags & FLAG_LAST != 0 || offset(&pair[0]) == offset(&pair[1]));
+    let mut count = 0;
+    for row in rows {
+        out[count] = offset(row).wrapping_sub(base).cast_unsigned();
+        count += if is_by_group {
+            usize::from(row.flags & FLAG_LAST)
+        } else {
+            1
+        };
+    }
+    // The last group of a block goes on in the next one, or has no row behind it that starts another.
+    let goes_on = is_by_group && rows.last().is_some_and(|row| row.flags & FLAG_LAST == 0);
+    count += usize::from(goes_on);
+    (base, is_by_group, &mut out[..count])
+}
