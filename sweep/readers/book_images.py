@@ -95,6 +95,17 @@ def misordered(price: Array, qty: Array, *, side: int) -> Array:
     return np.asarray(hole | wrong | (has & (price <= 0)).any(axis=1))
 
 
+def without_market_orders(prices: Array, lots: Array) -> tuple[Array, Array]:
+    """Take out a first level at price 0, which holds market orders; the others move up."""
+    market = (prices[:, 0] == 0) & (lots[:, 0] > 0)
+    if not market.any():
+        return prices, lots
+    moved_prices, moved_lots = np.roll(prices, -1, axis=1), np.roll(lots, -1, axis=1)
+    moved_prices[:, -1] = moved_lots[:, -1] = 0
+    which = market[:, None]
+    return np.where(which, moved_prices, prices), np.where(which, moved_lots, lots)
+
+
 def crossed(records: Records) -> Array:
     """Return which pictures show a best bid at or above the best ask in continuous trading."""
     both = (records.bid_qty[:, 0] > 0) & (records.ask_qty[:, 0] > 0)

@@ -36,13 +36,14 @@ from sweep.readers.audit import Rule
 from sweep.readers.price_grid import OFF_GRID, PriceTexts, tick_rule
 from sweep.readers.taiwan_clock import (
     SECOND_NS,
+    Sessions,
     date_of,
     futures_flags,
     futures_session_key,
     futures_session_name,
     midnight_ns,
 )
-from sweep.readers.ticks import COLUMNS, KIND_TRADE, Columns, Request, Rows, Session, Summary
+from sweep.readers.ticks import COLUMNS, KIND_TRADE, Columns, Request, Rows, Summary
 
 _CHUNK_ROWS: Final = 1 << 18
 _LINE_BYTES_MAX: Final = 512
@@ -190,7 +191,7 @@ class _Reading:
         self._midnights: dict[bytes, int] = {}
         self._last_ns = 0
         self._last_trade: tuple[int, int] | None = None
-        self._keys: list[tuple[int, int]] = []  # session key and its first row
+        self._sessions = Sessions(futures_session_name)
         self._rows = 0
         self._marked = 0
         self._second = (0, 0)  # time and trades of the running second
@@ -273,7 +274,9 @@ class _Reading:
         side = tick_rule(price, self._last_trade)
         if len(price):
             self._last_trade = (int(price[-1]), int(side[-1]))
-        self._note_sessions(exch_ns)
+        if len(exch_ns):
+            key = futures_session_key(exch_ns)
+            self._sessions.note(key, self._rows + np.arange(len(key)))
         self._note_seconds(exch_ns)
         self._rows += len(price)
         values: dict[str, Any] = {
@@ -299,12 +302,6 @@ class _Reading:
                 return ~outside
         return np.ones(len(exch_ns), bool)
 
-    def _note_sessions(self, exch_ns: npt.NDArray[Any]) -> None:
-        key = futures_session_key(exch_ns)
-        last = self._keys[-1][0] if self._keys else -1
-        for row in np.flatnonzero(np.diff(key, prepend=last)).tolist():
-            self._keys.append((int(key[row]), self._rows + row))
-
     def _note_seconds(self, exch_ns: npt.NDArray[Any]) -> None:
         times, counts = np.unique(exch_ns, return_counts=True)
         if not len(times):
@@ -317,11 +314,6 @@ class _Reading:
     def summary(self, found: _Found) -> Summary:
         """Return what is known once every chunk was taken."""
         assert self._product is not None
-        stops = [row for _, row in self._keys[1:]] + [self._rows]
-        sessions = tuple(
-            Session(name=futures_session_name(key), row_start=row, row_stop=stop)
-            for (key, row), stop in zip(self._keys, stops, strict=True)
-        )
         facts = {
             "lines": found.lines,
             "contract": f"{self._code} {self._expiry}",
@@ -336,7 +328,9 @@ class _Reading:
             "product": self._product.to_json(),
         }
         instrument = self._product.exchange_part(visible_levels=0)
-        return Summary(instrument=instrument, sessions=sessions, facts=facts)
+        return Summary(
+            instrument=instrument, sessions=self._sessions.listed(self._rows), facts=facts
+        )
 
 
 def _matches(request: Request, found: _Found) -> Iterator[tuple[int, re.Match[bytes]]]:

@@ -10,12 +10,13 @@ trading time.
 """
 
 import datetime
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from sweep.readers.ticks import FLAG_INDICATIVE
+from sweep.readers.ticks import FLAG_INDICATIVE, Session
 
 SECOND_NS: Final = 1_000_000_000
 TAIPEI_S: Final = 8 * 3_600
@@ -80,3 +81,41 @@ def stock_session_key(exch_ns: Array) -> Array:
 def stock_session_name(key: int) -> str:
     """Return the name of the session of a key."""
     return (_EPOCH + datetime.timedelta(days=key)).isoformat()
+
+
+class Sessions:
+    """Where sessions begin, over the chunks of a file."""
+
+    def __init__(self, names: Callable[[int], str]) -> None:
+        """Start without a session.
+
+        Args:
+            names: Returns the name of the session of a key.
+        """
+        self._names = names
+        self._found: list[tuple[int, int]] = []  # key and first row
+
+    def begins(self, key: Array) -> Array:
+        """Return which entries of a chunk have another key than the one before."""
+        last = self._found[-1][0] if self._found else None
+        changes: Array = np.diff(key, prepend=key[:1]) != 0
+        changes[0] = last is None or key[0] != last
+        return changes
+
+    def note(self, key: Array, row: Array) -> None:
+        """Note the sessions that begin in a chunk, after asking `begins`.
+
+        Args:
+            key: Session of each entry; at least one.
+            row: First row of each entry, in rows of the tape.
+        """
+        for entry in np.flatnonzero(self.begins(key)).tolist():
+            self._found.append((int(key[entry]), int(row[entry])))
+
+    def listed(self, row_count: int) -> tuple[Session, ...]:
+        """Return the sessions of a tape with so many rows."""
+        stops = [row for _, row in self._found[1:]] + [row_count]
+        return tuple(
+            Session(name=self._names(key), row_start=row, row_stop=stop)
+            for (key, row), stop in zip(self._found, stops, strict=True)
+        )

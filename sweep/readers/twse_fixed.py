@@ -37,10 +37,17 @@ import numpy.typing as npt
 from sweep.errors import DataError
 from sweep.products import Product
 from sweep.readers.audit import Rule
-from sweep.readers.book_images import SIDE_UNKNOWN, BookImages, Records, crossed, misordered
+from sweep.readers.book_images import (
+    SIDE_UNKNOWN,
+    BookImages,
+    Records,
+    crossed,
+    misordered,
+    without_market_orders,
+)
 from sweep.readers.fixed_width import Lines, line_length, read_lines
 from sweep.readers.price_grid import PriceGrid, tick_rule, whole_lots
-from sweep.readers.taiwan_clock import midnight_ns
+from sweep.readers.taiwan_clock import Sessions, midnight_ns
 from sweep.readers.ticks import (
     COLUMNS,
     KIND_TRADE,
@@ -49,7 +56,6 @@ from sweep.readers.ticks import (
     Columns,
     Request,
     Rows,
-    Session,
     Summary,
 )
 
@@ -188,7 +194,7 @@ class _Reading:
         self.records_chosen = 0
         self.row_count = 0
         self._last_ns = 0
-        self._days: list[tuple[int, int]] = []  # date as YYYYMMDD and its first row
+        self.days = Sessions(lambda day: _date(day).isoformat())
 
     def lines(self, code_start: int) -> Iterator[Lines]:
         wanted = self.code.ljust(_CODE_WIDTH)
@@ -243,24 +249,6 @@ class _Reading:
         where = f"line {lines.number[bad.argmax()]}"
         return self.request.audit.hit(rule, where, detail, count=int(bad.sum()))
 
-    def note_days(self, date: Array, first_row: Array) -> Array:
-        """Note where days begin; return the records that begin one."""
-        last = self._days[-1][0] if self._days else -1
-        begins: Array = np.diff(date, prepend=last) != 0
-        for record in np.flatnonzero(begins).tolist():
-            self._days.append((int(date[record]), self.row_count + int(first_row[record])))
-        return begins
-
-    def last_day(self) -> int:
-        return self._days[-1][0] if self._days else -1
-
-    def sessions(self) -> tuple[Session, ...]:
-        stops = [row for _, row in self._days[1:]] + [self.row_count]
-        return tuple(
-            Session(name=str(_date(day)), row_start=row, row_stop=stop)
-            for (day, row), stop in zip(self._days, stops, strict=True)
-        )
-
     def facts(self) -> dict[str, Any]:
         assert self.product is not None
         return {
@@ -310,7 +298,7 @@ class _Quotes(_Reading):
         trend = lines.marks(at + 1, b" RFC", "the trend mark")
         is_trial = (remark == ord("T")) | (remark == ord("S"))
         is_middle = trend == ord("C")
-        begins = np.diff(date, prepend=self.last_day()) != 0
+        begins = self.days.begins(date)
         price, lots = self._trades(lines, at, begins, exch_ns, is_trial)
         bid_price, bid_qty = self._side(lines, date, body + _LEVEL_WIDTH, is_trial)
         ask_start = body + _LEVEL_WIDTH + 2 + VISIBLE_LEVELS * _LEVEL_WIDTH
@@ -333,7 +321,7 @@ class _Quotes(_Reading):
         )
         records = self._uncrossed(lines, records)
         columns, first_row = self._images.rows(records)
-        self.note_days(date, first_row)
+        self.days.note(date, self.row_count + first_row)
         self.row_count += len(columns["exch_ns"])
         return columns
 
@@ -356,7 +344,7 @@ class _Quotes(_Reading):
             prices, lots = self._levels(lines, start)
             _, level_off = grid.ticks(prices)
             off |= (level_off & (lots > 0)).any(axis=1)
-            prices, lots = _without_market_orders(prices, lots)
+            prices, lots = without_market_orders(prices, lots)
             bad_order |= misordered(prices, lots, side=side)
             start += 2 + VISIBLE_LEVELS * _LEVEL_WIDTH
         if self.hit("price_grid", lines, off, "a price off the tick grid") == "drop":
@@ -377,7 +365,7 @@ class _Quotes(_Reading):
         market = (prices == 0) & (lots > 0)
         self.hit("market_price_level", lines, market.any(axis=1), "lots at the price 0")
         lines.refuse(market.any(axis=1) & ~is_trial, start, 2, "expected no lots at the price 0")
-        prices, lots = _without_market_orders(prices, lots)
+        prices, lots = without_market_orders(prices, lots)
         ticks, _ = self.grid(int(date[0])).ticks(prices)
         return ticks, lots
 
@@ -432,18 +420,9 @@ class _Quotes(_Reading):
         facts["sides"] = "by the best prices of the record before, else by the tick rule"
         assert self.product is not None
         instrument = self.product.exchange_part(visible_levels=VISIBLE_LEVELS)
-        return Summary(instrument=instrument, sessions=self.sessions(), facts=facts)
-
-
-def _without_market_orders(prices: Array, lots: Array) -> tuple[Array, Array]:
-    """Take out a first level at price 0, which holds market orders; the others move up."""
-    market = (prices[:, 0] == 0) & (lots[:, 0] > 0)
-    if not market.any():
-        return prices, lots
-    moved_prices, moved_lots = np.roll(prices, -1, axis=1), np.roll(lots, -1, axis=1)
-    moved_prices[:, -1] = moved_lots[:, -1] = 0
-    which = market[:, None]
-    return np.where(which, moved_prices, prices), np.where(which, moved_lots, lots)
+        return Summary(
+            instrument=instrument, sessions=self.days.listed(self.row_count), facts=facts
+        )
 
 
 class _Trades(_Reading):
@@ -520,7 +499,7 @@ class _Trades(_Reading):
     def _rows(self, date: Array, exch_ns: Array, ticks: Array, lots: Array) -> Columns:
         side = tick_rule(ticks, self._last_trade)
         self._last_trade = (int(ticks[-1]), int(side[-1]))
-        self.note_days(date, np.arange(len(date)))
+        self.days.note(date, self.row_count + np.arange(len(date)))
         self.row_count += len(ticks)
         values = {
             "exch_ns": exch_ns,
@@ -540,4 +519,6 @@ class _Trades(_Reading):
         }
         assert self.product is not None
         instrument = self.product.exchange_part(visible_levels=0)
-        return Summary(instrument=instrument, sessions=self.sessions(), facts=facts)
+        return Summary(
+            instrument=instrument, sessions=self.days.listed(self.row_count), facts=facts
+        )
