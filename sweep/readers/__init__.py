@@ -16,6 +16,7 @@ from sweep.readers import (
     lobster,
     plausible,
     shioaji_parquet,
+    shioaji_recording,
     synthetic,
     taifex_daily,
     twse_fixed,
@@ -73,6 +74,11 @@ READERS: Final[dict[str, Reader]] = {
     ),
     "hftbacktest": Reader(
         options=hftbacktest.HftbacktestOptions, read=hftbacktest.read, rules=hftbacktest.RULES
+    ),
+    "shioaji_recording": Reader(
+        options=shioaji_recording.ShioajiRecordingOptions,
+        read=shioaji_recording.read,
+        rules=shioaji_recording.RULES,
     ),
     "taifex_daily": Reader(
         options=taifex_daily.TaifexDailyOptions, read=taifex_daily.read, rules=taifex_daily.RULES

@@ -169,16 +169,29 @@ def decode_record(line: bytes) -> Record:
     Raises:
         DataError: The line is no record.
     """
+    head, values = plain_record(line)
+    try:
+        decoded = {name: _decoded(name, value) for name, value in values.items()}
+    except (ValueError, KeyError, AttributeError, TypeError, InvalidOperation) as error:
+        raise DataError(f"not a line of a recording ({error!r}): {line[:80]!r}") from error
+    return Record(**head, values=decoded)
+
+
+def plain_record(line: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the head of a line and its values as JSON has them: decimals and times as text.
+
+    Raises:
+        DataError: The line is no record.
+    """
     try:
         values = json.loads(line)
         head = {key: values.pop(key) for key in _LINE_KEYS}
-        decoded = {name: _decoded(name, value) for name, value in values.items()}
-    except (ValueError, KeyError, AttributeError, TypeError, InvalidOperation) as error:
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise DataError(f"not a line of a recording ({error!r}): {line[:80]!r}") from error
     for key in ("seq", "mono_ns", "wall_ns"):
         if type(head[key]) is not int:
             raise DataError(f"not a line of a recording ({key} is no integer): {line[:80]!r}")
-    return Record(**head, values=decoded)
+    return head, values
 
 
 def may_begin(head: bytes) -> bool:
