@@ -151,18 +151,32 @@ def guess_instrument(path: Path) -> str:
     Raises:
         InputError: The name contains no product, or several.
     """
-    words = re.split(r"[^A-Z0-9]+", path.name.upper())
-    found = {
+    text = path.name.upper()
+    found: dict[str, tuple[int, int]] = {}
+    for name in products():
+        contract = "" if "_" in name or "-" in name else _CONTRACT
+        form = rf"(?<![A-Z0-9]){re.escape(name.upper())}{contract}(?![A-Z0-9])"
+        if match := re.search(form, text):
+            found[name] = match.span()
+    # BTCUSD_PERP rather than a product BTCUSD that its name contains.
+    inner = {
         name
-        for name in products()
-        for word in words
-        if re.fullmatch(re.escape(name.upper()) + _CONTRACT, word)
+        for name, (start, stop) in found.items()
+        for other, (first, last) in found.items()
+        if other != name and first <= start and stop <= last and (start, stop) != (first, last)
     }
+    found = {name: span for name, span in found.items() if name not in inner}
+    # `spot_btcusdt` holds BTCUSDT_SPOT, not the perpetual BTCUSDT.
+    words = re.split(r"[^A-Z0-9]+", text)
+    venues = [
+        f"{name}_{word}" for name in found for word in words if f"{name}_{word}" in products()
+    ]
+    found = dict.fromkeys(venues, (0, 0)) or found
     if len(found) != 1:
         several = f" (it may be {' or '.join(sorted(found))})" if found else ""
         message = f"{path}: the name does not tell the product{several}"
         raise InputError(f"{message}: give --instrument; `data products` lists those known")
-    return found.pop()
+    return next(iter(found))
 
 
 def _head(path: Path) -> Head:

@@ -168,12 +168,12 @@ def _trade_side(document: Mapping[str, Any]) -> Verdict:
         return Verdict(
             question=question, answer="no", words=words, reason="no print in trading time"
         )
-    told = document["facts"].get("trade_side")
+    told = str(document["facts"].get("sides", "recorded"))
     quoted = count - prints["no_quote"]
     fitting = prints["at_best"] + prints["through"]
     split = f"{count:,} prints, {percent(prints['ask'] / count)} hit asks"
-    if told is not None and told != "recorded":
-        words = "No. It is inferred or unknown"
+    if told != "recorded":
+        words = "No. The recording does not tell; sides are a guess"
         return Verdict(question=question, answer="no", words=words, reason=f"{split}; {told}")
     if not quoted:
         words = "As recorded; there are no quotes to compare it with"
