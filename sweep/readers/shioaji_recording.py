@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from sweep.errors import DataError
-from sweep.readers import shioaji_messages
 from sweep.readers.audit import Rule
 from sweep.readers.recording_format import (
     EVENT,
@@ -25,13 +24,14 @@ from sweep.readers.recording_format import (
     read_blocks,
     sequence_of,
 )
+from sweep.readers.shioaji_messages import RULES as MESSAGE_RULES
 from sweep.readers.shioaji_messages import MessageOptions, MessageRows
 from sweep.readers.ticks import Columns, Request, Rows
 
 # Events after which data are missing.
 GAP_EVENTS: Final = ("gap", "disconnected", "reconnected", "resumed")
 
-RULES: Final = shioaji_messages.RULES | {
+RULES: Final = MESSAGE_RULES | {
     "torn_tail": Rule(
         doc="The file ends with a whole block; drop reads up to the last one (a crash, or a file "
         "that is still written)",
