@@ -30,6 +30,7 @@ __all__ = [
     "philox4x64_10",
     "queue_probability_ahead",
     "scan_book",
+    "scan_queues",
     "synthetic_market",
     "validate_spec",
 ]
@@ -216,11 +217,34 @@ class OrderFlow:
     @next_row.setter
     def next_row(self, next_row: int) -> None: ...
 
+def scan_queues(
+    exch_ns: Any,
+    kind: Any,
+    side: Any,
+    flags: Any,
+    price: Any,
+    qty: Any,
+    join: Any | None = None,
+    *,
+    first_row: int,
+    trades_take: bool,
+) -> dict[str, Any]:
+    """Look at sorted rows as queues of orders; auction data left out.
+
+    `first_row` is the ordinal of the first row in its tape, to which joins refer. Trades take lots from the book if `trades_take`: in
+    level-3 rows no level row follows them.
+
+    Return as native-endian bytes, per group in which both sides stand, group_ns (i64), bid_price, bid_lots, ask_price, ask_lots (i32); per add
+    and cancel change (u8: 0 add, 1 cancel), change_lots, change_distance (i32: ticks behind the best price of its side), behind and orders
+    (u32: orders behind the one that left whole, and of its queue; 0 and 0 where unknown); and depth: per rank (times it stood, sum of lots,
+    of orders, of ticks from the best level), at most ten ranks.
+    """
+
 def synthetic_market(options: str) -> dict[str, Any]:
     """Generate a synthetic market from options as JSON (every key of `SyntheticOptions` in sweep/readers/synthetic.py, start as start_ns).
 
     Return session_starts (list of rows) and columns as native-endian bytes: exch_ns (i64), kind, side, flags (u8), price, qty (i32); in the mode
-    l3 exch_ns, order_id (u64), action (0 add, 1 cancel, 2 execute), side, price, qty. Raise SpecError if an option is out of range.
+    l3 also join (u32), and orders: exch_ns, order_id (u64), action (0 add, 1 cancel, 2 execute), side, price, qty. Raise SpecError if an option is out of range.
     """
 
 @final

@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 use rustsim::synthetic::{
-    ACTION_ADD, ACTION_CANCEL, ACTION_EXECUTE, Mode, OrderRow, SyntheticMarket, SyntheticOptions,
-    generate,
+    ACTION_ADD, ACTION_CANCEL, ACTION_EXECUTE, LotsTable, Mode, OrderRow, SyntheticMarket,
+    SyntheticOptions, generate,
 };
 use rustsim::tape::validate::Validator;
 use rustsim::tape::view::scan_book;
@@ -23,7 +23,20 @@ fn options(mode: Mode) -> SyntheticOptions {
         trade_share: 0.05,
         burstiness: 0.9,
         trade_burstiness: 0.6,
+        cluster_gaps: 1.5,
+        cluster_scales: 1,
+        trade_cluster_gaps: 0.15,
+        trade_cluster_scales: 1,
         sign_persistence: 0.7,
+        sign_decay: 1.3,
+        amend_share: 0.0,
+        stale_ticks: 0.6,
+        inside_share: 0.07,
+        refill_share: 0.7,
+        levels: 14,
+        activity_decay: 0.0,
+        limit_lots: LotsTable::default(),
+        market_lots: LotsTable::default(),
         cancel_back_bias: 3.3,
         volatility_ticks: 2.0,
         impact_ticks: 0.8,
@@ -288,7 +301,7 @@ fn cancels_come_from_the_back_as_asked() {
 
 fn digest(made: &SyntheticMarket) -> u128 {
     let mut hash = Xxh3::new();
-    for row in &made.ticks {
+    for row in made.ticks.iter().filter(|_| made.orders.is_empty()) {
         hash.update(&row.exch_ns.to_le_bytes());
         hash.update(&row.price.to_le_bytes());
         hash.update(&row.qty.to_le_bytes());
@@ -323,6 +336,88 @@ fn bytes_are_those_of_version_1() {
 }
 
 #[test]
+fn rows_of_single_orders_tell_the_same_as_the_orders() {
+    let wanted = SyntheticOptions {
+        session_minutes: 1,
+        amend_share: 0.3,
+        ..options(Mode::L3)
+    };
+    let made = market(&wanted);
+    assert!(made.session_starts.len() > 2);
+    let mut orders = made.orders.iter();
+    let mut joins: BTreeMap<u64, u32> = BTreeMap::new();
+    let mut book = PlainBook::default();
+    let mut retold = 0;
+    for (ordinal, row) in made.ticks.iter().enumerate() {
+        let join = u32::try_from(ordinal + 1).expect("a small market");
+        if row.kind == KIND_CLEAR {
+            // What stands is told again, queue by queue: as many rows as there are orders.
+            retold = book
+                .queues
+                .iter()
+                .flat_map(BTreeMap::values)
+                .flatten()
+                .count();
+            joins.clear();
+            continue;
+        }
+        if retold > 0 {
+            retold -= 1;
+            let queue = &book.queues[usize::from(row.side)][&row.price];
+            let known = queue.iter().find(|order| !joins.contains_key(&order.0));
+            joins.insert(known.expect("not told twice").0, join);
+            continue;
+        }
+        let order = orders.next().expect("one row per order event");
+        book.apply(order);
+        assert_eq!((row.exch_ns, row.price), (order.exch_ns, order.price));
+        let lots: i32 = book.queues[usize::from(row.side)]
+            .get(&row.price)
+            .map_or(0, |queue| queue.iter().map(|order| order.1).sum());
+        match order.action {
+            ACTION_ADD => {
+                assert_eq!((row.kind, row.qty, row.join), (KIND_LEVEL, lots, 0));
+                joins.insert(order.order_id, join);
+            }
+            ACTION_CANCEL => assert_eq!(
+                (row.kind, row.qty, row.join),
+                (KIND_LEVEL, lots, joins[&order.order_id])
+            ),
+            _ => assert_eq!(
+                (row.kind, row.qty, row.join),
+                (KIND_TRADE, order.qty, joins[&order.order_id])
+            ),
+        }
+    }
+    assert!(orders.next().is_none());
+}
+
+#[test]
+fn measured_sizes_come_with_their_shares() {
+    let table = |text: &str| LotsTable::try_from(text.to_owned()).expect("well formed");
+    let wanted = SyntheticOptions {
+        limit_lots: table("2:1 7:3"),
+        market_lots: table("1:1"),
+        ..options(Mode::L3)
+    };
+    let made = market(&wanted);
+    let adds = made.orders.iter().filter(|row| row.action == ACTION_ADD);
+    let sizes: Vec<i32> = adds.map(|row| row.qty).collect();
+    assert!(sizes.iter().all(|lots| [2, 7].contains(lots)));
+    let sevens = sizes.iter().filter(|lots| **lots == 7).count();
+    assert!(
+        (sevens * 100 / sizes.len()).abs_diff(75) <= 2,
+        "{sevens} of {}",
+        sizes.len()
+    );
+    let mut fills = made
+        .orders
+        .iter()
+        .filter(|row| row.action == ACTION_EXECUTE);
+    assert!(fills.all(|row| row.qty == 1));
+}
+
+#[test]
 fn seed_changes_the_market() {
     let other = SyntheticOptions {
         seed: 6,
@@ -335,6 +430,9 @@ fn seed_changes_the_market() {
 fn options_out_of_range_are_refused_by_name() {
     let good = r#"{"mode": "l2", "events": 10, "seed": 1, "start_ns": 0, "session_minutes": 0, "mid_ticks": 20000,
         "mean_gap_us": 1000, "trade_share": 0.1, "burstiness": 0.5, "trade_burstiness": 0.5, "sign_persistence": 0.5,
+        "cluster_gaps": 1, "cluster_scales": 1, "trade_cluster_gaps": 1, "trade_cluster_scales": 1, "sign_decay": 1,
+        "amend_share": 0, "stale_ticks": 0, "inside_share": 0, "refill_share": 0, "levels": 9, "activity_decay": 0,
+        "limit_lots": "1:0.5 3:0.5", "market_lots": "",
         "cancel_back_bias": 3, "volatility_ticks": 1, "impact_ticks": 1, "half_spread_ticks": 1, "level_lots": 5,
         "lots_tail": 2, "lots_max": 9, "conflate_us": 0}"#;
     SyntheticOptions::from_json(good).expect("all within bounds");
@@ -346,6 +444,9 @@ fn options_out_of_range_are_refused_by_name() {
         ("\"burstiness\": 0.5", "\"burstiness\": 1.0", "burstiness"),
         ("\"lots_max\": 9", "\"lots_max\": 0", "lots_max"),
         ("\"conflate_us\": 0", "\"conflate_us\": 1500", "conflate_us"),
+        ("\"1:0.5 3:0.5\"", "\"3:0.5 1:0.5\"", "lots must rise"),
+        ("\"1:0.5 3:0.5\"", "\"1:0\"", "lots:share"),
+        ("\"1:0.5 3:0.5\"", "\"1000001:1\"", "lots:share"),
         ("\"mode\": \"l2\"", "\"mode\": \"l4\"", "l4"),
         ("\"seed\": 1", "\"sead\": 1", "sead"),
     ];
@@ -380,7 +481,10 @@ proptest! {
         mean_gap_us in 0.01_f64..1e8,
         shape in (0.0_f64..0.5, 0.0_f64..0.95, 0.0_f64..0.9, 0.0_f64..0.95),
         cancel_back_bias in 0.1_f64..20.0,
-        value in (0.0_f64..1_000.0, 0.0_f64..100.0, 0.5_f64..100.0),
+        value in (0.0_f64..1_000.0, 0.0_f64..100.0, 0.0_f64..100.0),
+        clusters in (1e-3_f64..1e5, 1_u32..=10, 1e-3_f64..1e5, 1_u32..=10),
+        placing in (-5.0_f64..100.0, 0.0_f64..1.0, 0.0_f64..1.0, 2_u32..500, 0.0_f64..5.0, 0.0_f64..1.0),
+        sign_decay in 0.5_f64..5.0,
         sizes in (1_u32..60, 1.1_f64..20.0, 1_u32..1_000),
         session_minutes in 0_u32..100,
     ) {
@@ -403,6 +507,17 @@ proptest! {
             lots_max: sizes.2,
             conflate_us: 125_000,
             mid_ticks: 1_000,
+            cluster_gaps: clusters.0,
+            cluster_scales: clusters.1,
+            trade_cluster_gaps: clusters.2,
+            trade_cluster_scales: clusters.3,
+            stale_ticks: placing.0,
+            inside_share: placing.1,
+            refill_share: placing.2,
+            levels: placing.3,
+            activity_decay: placing.4,
+            amend_share: placing.5,
+            sign_decay,
             ..options(Mode::L2)
         };
         let made = market(&wanted);

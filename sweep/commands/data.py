@@ -94,6 +94,10 @@ def generate(options: argparse.Namespace) -> int:
     from sweep.data import ensure_tapes
 
     values = _generate_options(options.overrides)
+    if options.like is not None:
+        from sweep.commands.calibrate import generate_like
+
+        return generate_like(options, values)
     if options.output.suffix == ".parquet":
         from sweep.synthetic import write_market
 

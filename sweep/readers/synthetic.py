@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 import rustsim
 from sweep.errors import InputError
-from sweep.readers.ticks import COLUMNS, Request, Rows, Session, Summary, make_instrument
+from sweep.readers.ticks import COLUMNS, Columns, Request, Rows, Session, Summary, make_instrument
 
 # Goes up whenever equal options give other rows than before; it is part of the names of tapes.
 SYNTHETIC_VERSION: Final = 1
@@ -42,7 +42,7 @@ class SyntheticOptions:
     seed: int = _option(1, "Seed of all streams", "1", 0, 2**63 - 1)
     mode: Literal["five_level", "l2", "l3"] = _option(
         "five_level",
-        "Five-level images and prints, every level change and print, or every order",
+        "Five-level images and prints, every level change and print, or every order with joins",
         "1",
         None,
         None,
@@ -61,11 +61,29 @@ class SyntheticOptions:
         0.9, "Branching ratio of adds and cancels; 0: Poisson", "1", 0.0, 0.95
     )
     trade_burstiness: float = _option(0.6, "Branching ratio of market orders", "1", 0.0, 0.9)
+    cluster_gaps: float = _option(
+        1.5, "Longest time constant of clusters of adds and cancels", "mean gaps", 1e-3, 1e5
+    )
+    cluster_scales: int = _option(
+        1, "Time constants of such clusters, each a tenth of the one before", "1", 1, 10
+    )
+    trade_cluster_gaps: float = _option(
+        0.15, "Longest time constant of clusters of market orders", "mean gaps", 1e-3, 1e5
+    )
+    trade_cluster_scales: int = _option(
+        1, "Time constants of such clusters, each a tenth of the one before", "1", 1, 10
+    )
     sign_persistence: float = _option(
         0.7, "Weight of the past in the sign of the next trade", "1", 0.0, 0.95
     )
+    sign_decay: float = _option(
+        1.3, "Exponent with which past signs lose weight; larger: sooner", "1", 0.5, 5.0
+    )
     cancel_back_bias: float = _option(
         3.3, "Cancels come at u^bias of the queue from its back; 1: uniform", "1", 0.1, 20.0
+    )
+    amend_share: float = _option(
+        0.0, "Share of cancels whose order comes back at once, as if amended", "1", 0.0, 1.0
     )
     volatility_ticks: float = _option(
         2.0, "Deviation of the fair value by news over one second", "ticks", 0.0, 1_000.0
@@ -74,11 +92,36 @@ class SyntheticOptions:
         0.8, "Move of the fair value by a wholly surprising trade", "ticks", 0.0, 100.0
     )
     half_spread_ticks: float = _option(
-        1.6, "Distance from the fair value at which makers start", "ticks", 0.5, 100.0
+        1.6, "Distance from the fair value at which makers start", "ticks", 0.0, 100.0
     )
-    level_lots: int = _option(5, "Lots that makers keep on a level", "lots", 1, 10_000)
+    stale_ticks: float = _option(
+        0.6,
+        "An order this near to the fair value is stale; negative: beyond it",
+        "ticks",
+        -5.0,
+        100.0,
+    )
+    inside_share: float = _option(
+        0.07, "Share of limit orders that go inside of the spread", "1", 0.0, 1.0
+    )
+    refill_share: float = _option(
+        0.7, "Share of limit orders that go where lots are missing, not anywhere", "1", 0.0, 1.0
+    )
+    levels: int = _option(14, "Levels that makers keep filled on each side", "1", 2, 500)
+    activity_decay: float = _option(
+        0.0, "Adds and cancels go with (1 + level)^-decay; 0: alike everywhere", "1", 0.0, 5.0
+    )
+    level_lots: int = _option(
+        5, "Lots kept on a level; fewer than an order has: the book has gaps", "lots", 1, 10_000
+    )
     lots_tail: float = _option(2.1, "P(order >= n lots) = n^-tail", "1", 1.1, 20.0)
     lots_max: int = _option(50, "Largest order", "lots", 1, 1_000)
+    limit_lots: str = _option(
+        "", "Sizes of limit orders as lots:share ..., instead of the two above", "1", None, None
+    )
+    market_lots: str = _option(
+        "", "Sizes of market orders as lots:share ...; none: one or two draws", "1", None, None
+    )
     conflate_us: int = _option(
         125_000, "Time between images; 0: one after every event", "us", 0, 60_000_000
     )
@@ -88,14 +131,10 @@ def read(request: Request) -> Rows:
     """Read the ticks of a synthetic market.
 
     Raises:
-        InputError: An option is out of range, or asks for single orders.
+        InputError: An option is out of range.
     """
     options: SyntheticOptions = request.options
-    if options.mode == "l3":
-        raise InputError("Replays take five_level or l2; l3 is for `data generate` only")
-    market = generate(options)
-    names = [name for name in COLUMNS if name in market]
-    columns = {name: np.frombuffer(market[name], COLUMNS[name]) for name in names}
+    columns, sessions = generate_columns(options)
     yield columns
     return Summary(
         instrument=make_instrument(
@@ -103,9 +142,21 @@ def read(request: Request) -> Rows:
             tick_value_minor=options.tick_value_minor,
             visible_levels=VISIBLE_LEVELS if options.mode == "five_level" else 0,
         ),
-        sessions=_sessions(options, market["session_starts"], len(columns["exch_ns"])),
+        sessions=sessions,
         facts={"synthetic": asdict(options), "version": SYNTHETIC_VERSION, "local_clock": False},
     )
+
+
+def generate_columns(options: SyntheticOptions) -> tuple[Columns, tuple[Session, ...]]:
+    """Return the rows of a synthetic market, by the names of `COLUMNS`, and its sessions.
+
+    Raises:
+        InputError: An option is out of range.
+    """
+    market = generate(options)
+    names = [name for name in COLUMNS if name in market]
+    columns = {name: np.frombuffer(market[name], COLUMNS[name]) for name in names}
+    return columns, _sessions(options, market["session_starts"], len(columns["exch_ns"]))
 
 
 def read_orders(options: SyntheticOptions) -> dict[str, npt.NDArray[Any]]:
@@ -114,8 +165,8 @@ def read_orders(options: SyntheticOptions) -> dict[str, npt.NDArray[Any]]:
     Raises:
         InputError: An option is out of range.
     """
-    market = generate(options)
-    return {name: np.frombuffer(market[name], kind) for name, kind in ORDER_COLUMNS.items()}
+    orders = generate(options)["orders"]
+    return {name: np.frombuffer(orders[name], kind) for name, kind in ORDER_COLUMNS.items()}
 
 
 def generate(options: SyntheticOptions) -> dict[str, Any]:

@@ -127,9 +127,34 @@ def test_single_orders_are_written(tmp_path: Path) -> None:
     assert (joined["qty"] <= joined["qty_added"]).all()
 
 
-def test_replays_do_not_take_single_orders(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="l3 is for"):
-        ensure_tapes(source(mode="l3"), tmp_path)
+def test_single_orders_are_replayed_with_joins(tmp_path: Path) -> None:
+    options = {"mode": "l3", "events": 20_000, "session_minutes": 3}
+    tape = ensure_tapes(source(**options), tmp_path)[0]
+    assert len(tape.sessions) > 1
+    columns = read_ticks("synthetic", None, "SYN", options=options).columns
+    for session in tape.sessions:
+        rows = slice(session.row_start, session.row_stop)
+        kind, join, qty = (columns[name][rows] for name in ("kind", "join", "qty"))
+        price, side = columns["price"][rows], columns["side"][rows]
+        assert kind[0] == 2
+        assert (join[kind == 1] > session.row_start).all()
+        levels: dict[tuple[int, int], int] = {}
+        orders: dict[int, list[int]] = {}
+        for row in range(1, len(kind)):
+            place = (int(side[row]), int(price[row]))
+            before = levels.get(place, 0)
+            lots = int(qty[row])
+            moved = -lots if kind[row] == 1 else lots - before
+            levels[place] = before + moved
+            if moved > 0:
+                assert join[row] == 0
+                orders[session.row_start + row + 1] = [*place, moved]
+                continue
+            # Whatever takes lots names an order of its level that has them.
+            order = orders[int(join[row])]
+            assert order[:2] == [*place]
+            order[2] += moved
+            assert order[2] >= 0
 
 
 @pytest.mark.parametrize(
@@ -140,6 +165,8 @@ def test_replays_do_not_take_single_orders(tmp_path: Path) -> None:
         ({"start": "yesterday"}, "start must be a time"),
         ({"start": "2026-01-05T08:45:00"}, "needs an offset"),
         ({"conflate_us": 1_500}, "conflate_us"),
+        ({"market_lots": "2:0.5 1:0.5"}, "lots must rise"),
+        ({"limit_lots": "1=3"}, "lots:share"),
         ({"no_such": 1}, "no_such"),
     ],
 )

@@ -13,6 +13,7 @@ mod exchange;
 mod functions;
 mod order_flow;
 mod result;
+mod scan;
 mod strategy;
 mod survey;
 mod synthetic;
@@ -35,6 +36,8 @@ mod rustsim {
     use super::order_flow::OrderFlow;
     #[pymodule_export]
     use super::result::ReplayResult;
+    #[pymodule_export]
+    use super::scan::scan_queues;
     #[pymodule_export]
     use super::survey::TapeSurvey;
     #[pymodule_export]

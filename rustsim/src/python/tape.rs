@@ -165,7 +165,7 @@ impl Tape {
 }
 
 // Copies of the caller's columns: another thread may write to its buffers while the interpreter lock is released.
-struct Columns {
+pub(super) struct Columns {
     exch_ns: Vec<i64>,
     local_ns: Option<Vec<i64>>,
     kind: Vec<u8>,
@@ -178,7 +178,7 @@ struct Columns {
 
 impl Columns {
     #[allow(clippy::too_many_arguments, reason = "one argument per column")]
-    fn read(
+    pub(super) fn read(
         source: &str,
         exch_ns: &Bound<'_, PyAny>,
         local_ns: Option<&Bound<'_, PyAny>>,
@@ -207,7 +207,7 @@ impl Columns {
         })
     }
 
-    fn rows(&self, start: usize, stop: usize) -> Vec<Tick> {
+    pub(super) fn rows(&self, start: usize, stop: usize) -> Vec<Tick> {
         let local_ns = self.local_ns.as_ref().unwrap_or(&self.exch_ns);
         let row = |row: usize| Tick {
             exch_ns: self.exch_ns[row],
@@ -221,6 +221,10 @@ impl Columns {
             reserved: 0,
         };
         (start..stop).map(row).collect()
+    }
+
+    pub(super) fn row_count(&self) -> usize {
+        self.exch_ns.len()
     }
 
     fn append_to(&self, writer: &mut TapeWriter) -> Result<()> {

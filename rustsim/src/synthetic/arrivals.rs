@@ -4,16 +4,17 @@
 //! raises `a` by `trade_burstiness * decay(a)` and `b` by `answers * decay(b)`; any other event raises `b` by `burstiness * decay(b)`. The
 //! base rates `m` and `o` are set so that the mean rates come out as asked. Simulated by thinning (Ogata 1981), which is exact because
 //! intensities only fall between events.
+//!
+//! `a` and `b` may be sums of several parts of equal weight, each decaying ten times faster than the one before: the kernel is then close
+//! to a power law, and gaps spread over as many decades as there are parts.
 
 use super::options::SyntheticOptions;
 use super::stream::{Part, Stream};
 
 /// Other events that follow a market order because of it, on average.
 const ANSWERS: f64 = 3.0;
-/// Time constant of a cluster of other events, in their mean gaps.
-const CLUSTER_GAPS: f64 = 1.5;
-/// Time constant of a cluster of market orders, in their mean gaps.
-const CLUSTER_GAPS_MARKET: f64 = 0.15;
+/// How much faster each part of a kernel decays than the one before.
+const SCALE_RATIO: f64 = 10.0;
 
 /// The next thing that happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,19 +23,55 @@ pub(super) enum Arrival {
     Other,
 }
 
+/// What past events add to an intensity.
+#[derive(Debug)]
+struct Raised {
+    decays: Vec<f64>,
+    parts: Vec<f64>,
+}
+
+impl Raised {
+    fn new(slowest: f64, scales: u32) -> Self {
+        let decays: Vec<f64> = (0..scales)
+            .map(|scale| slowest * libm::pow(SCALE_RATIO, f64::from(scale)))
+            .collect();
+        Self {
+            parts: vec![0.0; decays.len()],
+            decays,
+        }
+    }
+
+    fn sum(&self) -> f64 {
+        self.parts.iter().sum()
+    }
+
+    fn wait(&mut self, step_s: f64) {
+        for (part, decay) in self.parts.iter_mut().zip(&self.decays) {
+            *part *= libm::exp(-decay * step_s);
+        }
+    }
+
+    /// Adds an event that has `children` others on average.
+    #[expect(clippy::cast_precision_loss, reason = "a few scales")]
+    fn lift(&mut self, children: f64) {
+        let share = children / self.decays.len() as f64;
+        for (part, decay) in self.parts.iter_mut().zip(&self.decays) {
+            *part += share * decay;
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Arrivals {
     stream: Stream,
     base_market: f64,
     base_other: f64,
-    raised_market: f64,
-    raised_other: f64,
-    decay_market: f64,
-    decay_other: f64,
-    // What one event adds to an intensity.
-    lift_market: f64,
-    lift_other: f64,
-    lift_answers: f64,
+    raised_market: Raised,
+    raised_other: Raised,
+    // Events that one event causes, on average.
+    children_market: f64,
+    children_other: f64,
+    answers: f64,
 }
 
 impl Arrivals {
@@ -49,19 +86,18 @@ impl Arrivals {
         } else {
             0.0
         };
-        let decay_market = market / CLUSTER_GAPS_MARKET;
-        let decay_other = other / CLUSTER_GAPS;
         Self {
             stream: Stream::new(options.seed, Part::Times),
             base_market: market * (1.0 - options.trade_burstiness),
             base_other: free - answers * market,
-            raised_market: 0.0,
-            raised_other: 0.0,
-            decay_market,
-            decay_other,
-            lift_market: options.trade_burstiness * decay_market,
-            lift_other: options.burstiness * decay_other,
-            lift_answers: answers * decay_other,
+            raised_market: Raised::new(
+                market / options.trade_cluster_gaps,
+                options.trade_cluster_scales,
+            ),
+            raised_other: Raised::new(other / options.cluster_gaps, options.cluster_scales),
+            children_market: options.trade_burstiness,
+            children_other: options.burstiness,
+            answers,
         }
     }
 
@@ -73,24 +109,24 @@ impl Arrivals {
             let bound = self.total();
             let step = -libm::log(self.stream.next()) / bound;
             waited += step;
-            self.raised_market *= libm::exp(-self.decay_market * step);
-            self.raised_other *= libm::exp(-self.decay_other * step);
+            self.raised_market.wait(step);
+            self.raised_other.wait(step);
             let at = self.stream.next() * bound;
             if at >= self.total() {
                 continue;
             }
             let gap_ns = (waited * 1e9).clamp(1.0, 1e17) as i64;
-            if at < self.base_market + self.raised_market {
-                self.raised_market += self.lift_market;
-                self.raised_other += self.lift_answers;
+            if at < self.base_market + self.raised_market.sum() {
+                self.raised_market.lift(self.children_market);
+                self.raised_other.lift(self.answers);
                 return (gap_ns, Arrival::Market);
             }
-            self.raised_other += self.lift_other;
+            self.raised_other.lift(self.children_other);
             return (gap_ns, Arrival::Other);
         }
     }
 
     fn total(&self) -> f64 {
-        self.base_market + self.raised_market + self.base_other + self.raised_other
+        self.base_market + self.raised_market.sum() + self.base_other + self.raised_other.sum()
     }
 }

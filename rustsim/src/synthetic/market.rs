@@ -10,16 +10,8 @@ use crate::error::{Error, Result};
 use crate::tape::validate::EXCH_NS_END;
 use crate::types::{Nanos, Side, TickIndex};
 
-/// Levels that makers keep filled on each side.
-const MAKER_LEVELS: usize = 14;
 /// Wanted lots per level from the best on, as a share of `level_lots`; deeper than the table: as its last entry.
 const LEVEL_SHARE: [f64; 6] = [0.6, 0.85, 1.0, 1.0, 1.0, 0.9];
-/// Share of limit orders that go inside of the spread.
-const INSIDE_SHARE: f64 = 0.07;
-/// Share of limit orders that fill what is missing, instead of following the wanted profile.
-const REFILL_SHARE: f64 = 0.7;
-/// An order is stale if the fair value is nearer to it than this, or beyond it.
-const STALE_ROOM_TICKS: f64 = 0.6;
 /// How much more likely than another order a stale one is cancelled.
 const STALE_WEIGHT: f64 = 200.0;
 /// How much more likely one is cancelled that stands inside of the makers' spread.
@@ -28,8 +20,6 @@ const INSIDE_WEIGHT: f64 = 4.0;
 const OVERTAKEN_ADD_SHARE: f64 = 0.25;
 /// How much more likely one is cancelled that lies deeper than the makers' levels.
 const FAR_WEIGHT: f64 = 3.0;
-/// Share of market orders that are two draws of size together: they are larger than limit orders.
-const MARKET_TWICE_SHARE: f64 = 0.4;
 /// Levels that one market order may sweep.
 const SWEEP_LEVELS_MAX: usize = 4;
 const DAY_NS: Nanos = 86_400_000_000_000;
@@ -54,6 +44,9 @@ struct Market {
     place: Stream,
     cancel: Stream,
     sides: [BookSide; 2],
+    // By level from the makers' best on: lots that they want there, and how often somebody acts.
+    wanted: Vec<f64>,
+    activity: Vec<f64>,
     recorder: Recorder,
     next_id: u64,
     now_ns: Nanos,
@@ -61,8 +54,15 @@ struct Market {
 
 impl Market {
     fn new(options: &SyntheticOptions) -> Self {
+        let wanted = (0..options.levels as usize).map(|level| {
+            f64::from(options.level_lots) * LEVEL_SHARE[level.min(LEVEL_SHARE.len() - 1)]
+        });
+        let activity = (0..options.levels)
+            .map(|level| libm::pow(1.0 + f64::from(level), -options.activity_decay));
         Self {
-            options: *options,
+            wanted: wanted.collect(),
+            activity: activity.collect(),
+            options: options.clone(),
             arrivals: Arrivals::new(options),
             signs: Signs::new(options),
             sizes: Sizes::new(options),
@@ -78,7 +78,7 @@ impl Market {
 
     fn run(&mut self) -> Result<()> {
         for side in [Side::Bid, Side::Ask] {
-            for level in 0..MAKER_LEVELS {
+            for level in 0..self.wanted.len() {
                 self.fill_level(side, level);
             }
         }
@@ -130,13 +130,18 @@ impl Market {
         }
     }
 
-    fn wanted_lots(&self, level: usize) -> f64 {
-        f64::from(self.options.level_lots) * LEVEL_SHARE[level.min(LEVEL_SHARE.len() - 1)]
-    }
-
     fn fill_level(&mut self, side: Side, level: usize) {
         let price = Self::level_price(self.edge(side), side, level);
-        while f64::from(self.sides[side as usize].lots_at(price)) < self.wanted_lots(level) {
+        let wanted = self.wanted[level];
+        let mean = self.sizes.limit_mean();
+        if wanted < mean {
+            // A level with gaps: on average it holds what is wanted.
+            if self.place.next() < wanted / mean {
+                self.add(side, price);
+            }
+            return;
+        }
+        while f64::from(self.sides[side as usize].lots_at(price)) < wanted {
             self.add(side, price);
         }
     }
@@ -144,7 +149,7 @@ impl Market {
     fn add(&mut self, side: Side, price: TickIndex) {
         let order = Order {
             id: self.next_id,
-            lots: self.sizes.next(),
+            lots: self.sizes.limit(),
         };
         self.next_id += 1;
         self.sides[side as usize].add(price, order);
@@ -155,10 +160,7 @@ impl Market {
     fn market_order(&mut self) {
         let (aggressor, surprise) = self.signs.next();
         let passive = aggressor.opposite();
-        let mut left = self.sizes.next();
-        if self.place.next() < MARKET_TWICE_SHARE {
-            left += self.sizes.next();
-        }
+        let mut left = self.sizes.market(&mut self.place);
         let mut levels = 0;
         let mut price_last = None;
         while left > 0 {
@@ -189,10 +191,7 @@ impl Market {
     fn other_event(&mut self) {
         self.fair.hear_news();
         let lots = f64::from(self.sides[0].lots() + self.sides[1].lots());
-        let wanted: f64 = 2.0
-            * (0..MAKER_LEVELS)
-                .map(|level| self.wanted_lots(level))
-                .sum::<f64>();
+        let wanted: f64 = 2.0 * self.wanted.iter().sum::<f64>();
         // Sizes pull back to what is wanted: twice as much resting makes adds rare.
         let pull = (0.5 + 2.0 * (wanted - lots) / wanted).clamp(0.05, 0.95);
         let add_share = if self.is_overtaken() {
@@ -200,9 +199,16 @@ impl Market {
         } else {
             pull
         };
-        if self.place.next() < add_share || !self.cancel_one() {
+        let is_add = self.place.next() < add_share || !self.cancel_one();
+        if is_add || self.is_amended() {
             self.limit_order();
         }
+    }
+
+    // Whether the order that was just cancelled comes back elsewhere.
+    fn is_amended(&mut self) -> bool {
+        let share = self.options.amend_share;
+        share > 0.0 && self.place.next() < share
     }
 
     // Whether the fair value has come as near to a best price as makers never quote.
@@ -220,7 +226,7 @@ impl Market {
             Side::Bid => self.fair.ticks - f64::from(price),
             Side::Ask => f64::from(price) - self.fair.ticks,
         };
-        room < STALE_ROOM_TICKS
+        room < self.options.stale_ticks
     }
 
     fn limit_order(&mut self) {
@@ -228,7 +234,7 @@ impl Market {
         let (Some(bid), Some(ask)) = (best[0], best[1]) else {
             return;
         };
-        if ask - bid >= 2 && self.place.next() < INSIDE_SHARE {
+        if ask - bid >= 2 && self.place.next() < self.options.inside_share {
             let side = if self.place.next() < 0.5 {
                 Side::Bid
             } else {
@@ -239,34 +245,42 @@ impl Market {
             self.add(side, price);
             return;
         }
-        let refill = self.place.next() < REFILL_SHARE;
-        let mut weights = [0.0; 2 * MAKER_LEVELS];
-        for (slot, weight) in weights.iter_mut().enumerate() {
-            let (side, level) = slot_of(slot);
-            let price = Self::level_price(self.edge(side), side, level);
-            let crosses = side.reaches(price, if side == Side::Bid { ask } else { bid });
-            let wanted = self.wanted_lots(level);
-            *weight = if crosses {
-                0.0
-            } else if refill {
-                (wanted - f64::from(self.sides[side as usize].lots_at(price))).max(0.0)
-            } else {
-                wanted
-            };
+        let refill = self.place.next() < self.options.refill_share;
+        let levels = self.wanted.len();
+        let mut weights = vec![0.0; 2 * levels];
+        for (side, half) in [Side::Bid, Side::Ask]
+            .into_iter()
+            .zip(weights.chunks_mut(levels))
+        {
+            let edge = self.edge(side);
+            let other = if side == Side::Bid { ask } else { bid };
+            for (level, weight) in half.iter_mut().enumerate() {
+                let price = Self::level_price(edge, side, level);
+                let wanted = self.wanted[level];
+                let lots = if side.reaches(price, other) {
+                    0.0
+                } else if refill {
+                    (wanted - f64::from(self.sides[side as usize].lots_at(price))).max(0.0)
+                } else {
+                    wanted
+                };
+                *weight = lots * self.activity[level];
+            }
         }
         let slot = pick(&weights, self.place.next());
-        let (side, level) = slot_of(slot);
-        let price = Self::level_price(self.edge(side), side, level);
+        let side = if slot < levels { Side::Bid } else { Side::Ask };
+        let price = Self::level_price(self.edge(side), side, slot % levels);
         self.add(side, price);
     }
 
     // Cancels one order if there is one that may go; the last level of a side stays.
     fn cancel_one(&mut self) -> bool {
-        let mut weights: Vec<(Side, TickIndex, usize, f64)> = Vec::with_capacity(4 * MAKER_LEVELS);
+        let mut weights: Vec<(Side, TickIndex, usize, f64)> =
+            Vec::with_capacity(4 * self.wanted.len());
         for side in [Side::Bid, Side::Ask] {
             let book = &self.sides[side as usize];
             let edge = self.edge(side);
-            let far = Self::level_price(edge, side, MAKER_LEVELS);
+            let far = Self::level_price(edge, side, self.wanted.len());
             let alone = book.levels().take(2).count() < 2;
             for (price, queue) in book.levels().filter(|_| !alone) {
                 let count = queue.orders.len();
@@ -275,7 +289,8 @@ impl Market {
                 } else if side.is_better(price, edge) {
                     INSIDE_WEIGHT
                 } else if side.is_better(price, far) {
-                    1.0
+                    let level = usize::try_from((price - edge).abs()).unwrap_or(0);
+                    self.activity[level.min(self.activity.len() - 1)]
                 } else {
                     FAR_WEIGHT
                 };
@@ -300,17 +315,6 @@ impl Market {
         }
         true
     }
-}
-
-fn slot_of(slot: usize) -> (Side, usize) {
-    (
-        if slot < MAKER_LEVELS {
-            Side::Bid
-        } else {
-            Side::Ask
-        },
-        slot % MAKER_LEVELS,
-    )
 }
 
 #[expect(

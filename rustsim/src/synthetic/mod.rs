@@ -27,5 +27,5 @@ mod output;
 mod stream;
 
 pub use market::generate;
-pub use options::{Mode, SyntheticOptions};
+pub use options::{LotsTable, Mode, SyntheticOptions};
 pub use output::{ACTION_ADD, ACTION_CANCEL, ACTION_EXECUTE, OrderRow, SyntheticMarket};

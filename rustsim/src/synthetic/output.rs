@@ -36,11 +36,11 @@ pub struct OrderRow {
 /// A generated market.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SyntheticMarket {
-    /// Rows of the modes `L2` and `FiveLevel`.
+    /// Rows for replays; in the mode `L3` with joins, one per order event.
     pub ticks: Vec<Tick>,
     /// Rows of the mode `L3`.
     pub orders: Vec<OrderRow>,
-    /// First row of each session.
+    /// First of `ticks` of each session.
     pub session_starts: Vec<usize>,
 }
 
@@ -53,24 +53,34 @@ pub(super) struct Recorder {
     // Five levels: what was last shown, best first; and when the next image is due.
     shown: [Vec<(TickIndex, i32)>; 2],
     due_ns: Nanos,
+    // `L3`: join of each order by its id: 1 + the row with which it joined.
+    joins: Vec<u32>,
     // Print being gathered: prints of one market order at one price are one row.
     print: Option<Tick>,
 }
 
 impl Recorder {
     pub(super) fn new(options: &SyntheticOptions) -> Self {
-        Self {
+        let mut recorder = Self {
             mode: options.mode,
             conflate_ns: i64::from(options.conflate_us) * 1_000,
             out: SyntheticMarket::default(),
             shown: [Vec::new(), Vec::new()],
             due_ns: options.start_ns,
+            joins: vec![0],
             print: None,
+        };
+        if options.mode == Mode::L3 {
+            recorder.start_ticks(options.start_ns);
         }
+        recorder
     }
 
     pub(super) fn row_count(&self) -> u64 {
-        (self.out.ticks.len() + self.out.orders.len()) as u64
+        match self.mode {
+            Mode::L3 => self.out.orders.len() as u64,
+            Mode::L2 | Mode::FiveLevel => self.out.ticks.len() as u64,
+        }
     }
 
     pub(super) fn finish(self) -> SyntheticMarket {
@@ -80,15 +90,21 @@ impl Recorder {
     /// Starts a session: the whole book is told anew.
     pub(super) fn open_session(&mut self, now_ns: Nanos, sides: &[BookSide; 2]) {
         match self.mode {
-            Mode::L3 => {
-                // Orders from before stay as they are; only the first session starts with rows, and they have been told.
-                let start = if self.out.session_starts.is_empty() {
-                    0
-                } else {
-                    self.out.orders.len()
-                };
-                self.out.session_starts.push(start);
+            // The orders that fill the book are told one by one; later sessions tell them again, each with a new join.
+            Mode::L3 if self.out.ticks.len() > 1 && now_ns > self.out.ticks[0].exch_ns => {
+                self.start_ticks(now_ns);
+                for side in [Side::Bid, Side::Ask] {
+                    for (price, queue) in sides[side as usize].levels() {
+                        let mut lots = 0;
+                        for order in &queue.orders {
+                            lots += order.lots;
+                            self.push(now_ns, KIND_LEVEL, side, 0, price, lots);
+                            self.join(order.id);
+                        }
+                    }
+                }
             }
+            Mode::L3 => {}
             Mode::L2 => {
                 self.start_ticks(now_ns);
                 for side in [Side::Bid, Side::Ask] {
@@ -153,6 +169,7 @@ impl Recorder {
                     qty: order.lots,
                 };
                 self.out.orders.push(row);
+                self.order_tick(now_ns, action, side, price, order, sides);
             }
             Mode::L2 => {
                 if action == ACTION_EXECUTE {
@@ -174,6 +191,38 @@ impl Recorder {
                 }
             }
         }
+    }
+
+    // A trade stands for the change of its level; every other row that takes lots names the order's join as well.
+    fn order_tick(
+        &mut self,
+        now_ns: Nanos,
+        action: u8,
+        side: Side,
+        price: TickIndex,
+        order: Order,
+        sides: &[BookSide; 2],
+    ) {
+        let lots = sides[side as usize].lots_at(price);
+        let mut row = match action {
+            ACTION_EXECUTE => tick(now_ns, KIND_TRADE, side, 0, price, order.lots),
+            _ => tick(now_ns, KIND_LEVEL, side, 0, price, lots),
+        };
+        if action != ACTION_ADD {
+            row.join = usize::try_from(order.id).map_or(0, |id| self.joins[id]);
+        }
+        self.out.ticks.push(row);
+        if action == ACTION_ADD {
+            self.join(order.id);
+        }
+    }
+
+    // The newest row is that with which this order joined; ids count from 1 without gaps.
+    fn join(&mut self, order_id: u64) {
+        let join = u32::try_from(self.out.ticks.len()).unwrap_or(0);
+        let id = usize::try_from(order_id).unwrap_or(0);
+        self.joins.resize(self.joins.len().max(id + 1), 0);
+        self.joins[id] = join;
     }
 
     // Prints are gathered per price; the level's new size follows its print.

@@ -26,6 +26,7 @@ pub mod cursor;
 pub mod format;
 pub mod histogram;
 mod map;
+pub mod queues;
 pub mod reader;
 pub mod survey;
 pub mod validate;
