@@ -23,6 +23,7 @@ __all__ = [
     "TapeBuilder",
     "TapeError",
     "TapeSurvey",
+    "TextColumns",
     "TickError",
     "__version__",
     "latency_quantile_ns",
@@ -143,6 +144,23 @@ class TapeSurvey:
         """Measure up to so many further rows; return how many are left."""
     def report(self) -> str:
         """Return everything measured as JSON; rustsim/src/tape/survey.rs says what the keys mean."""
+
+@final
+class TextColumns:
+    """Columns out of delimited text, piece by piece: exact times, steps of a ladder and codes; rustsim/src/text/mod.rs says what a line may be."""
+
+    def __new__(cls, spec: str, *, lines_before: int = 0) -> TextColumns:
+        """Prepare; spec as JSON: separator (a byte) and columns, one per field of a line; lines_before lines of the file were read before.
+
+        Kinds of columns: skip; steps (a number times numerator / denominator, whole); time (digits: 0 ns, 3 us, 6 ms, 9 s); iso_time (has_offset);
+        code (words: pairs of a text and 0 to 253). Raise SpecError if it is wrong.
+        """
+    def push(self, data: bytes, *, is_last: bool = False) -> dict[str, Any]:
+        """Take a piece of text and return what its whole lines hold; raise TickError with the line.
+
+        Return rows, columns (native-endian bytes: None for skip, u8 for code with 255 no word of the list and 254 empty, else i64 with -2^63 no value
+        and -2^63 + 1 empty) and bad: the first field of each column that is no value, as (column, row, text).
+        """
 
 def scan_book(
     exch_ns: Any, kind: Any, side: Any, flags: Any, price: Any, qty: Any, *, visible_levels: int

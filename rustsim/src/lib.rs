@@ -27,6 +27,7 @@ pub mod sim;
 pub mod spec;
 pub mod synthetic;
 pub mod tape;
+pub mod text;
 pub mod types;
 
 #[cfg(feature = "python")]

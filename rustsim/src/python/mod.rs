@@ -18,6 +18,7 @@ mod strategy;
 mod survey;
 mod synthetic;
 mod tape;
+mod text;
 mod values;
 
 use pyo3::prelude::*;
@@ -44,6 +45,8 @@ mod rustsim {
     use super::synthetic::synthetic_market;
     #[pymodule_export]
     use super::tape::{Tape, TapeBuilder, scan_book};
+    #[pymodule_export]
+    use super::text::TextColumns;
     #[pymodule_export]
     use super::values::{MarketView, OrderEvent};
 
