@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from sweep.decode_data import decode_data
+from sweep.decode_latency import decode_leg
 from sweep.decode_strategy import decode_strategy
 from sweep.document import Node, did_you_mean
 from sweep.job import WINDOW_DEFAULT, Backend, Direction
@@ -18,20 +19,16 @@ from sweep.reading import (
     Leaf,
     Reading,
     Rule,
-    leaf_ends,
-    leaf_words,
 )
 from sweep.schema import (
     AGGREGATE_OVER,
     AGGREGATES,
     BACKENDS,
     LATENCY_LEGS,
-    LATENCY_MODELS,
     PROFILES,
     QUEUE_MODELS,
     QUEUE_MODES,
     SAMPLERS,
-    LatencyLeg,
     ObjectiveSection,
     RunSection,
     SearchSection,
@@ -48,10 +45,6 @@ NAME_ALLOWED: Final = "a name of up to 100 letters, digits, '-', '_' and single 
 TAIFEX_TAX_RATE: Final = 0.00002  # futures transaction tax, each side, of the contract value
 TAIFEX_VISIBLE_LEVELS: Final = 5
 US_MAX: Final = 1e9  # gaps and time-outs up to 1,000 seconds
-LATENCY_US_MAX: Final = 6e7  # the compiled core takes means up to a minute
-CV_MIN: Final = 0.01
-CV_MAX: Final = 10.0
-SPREAD_MODELS: Final = tuple(model for model in LATENCY_MODELS if model != "constant")
 AMOUNT_MAX: Final = 1e9
 WORKERS_MAX: Final = 1024
 
@@ -155,7 +148,7 @@ def _world(fields: Fields) -> WorldSection:
     duration = Rule(kind="float", low=0.0, high=US_MAX, unit="microseconds")
     probability = Rule(kind="float", low=0.0, high=1.0)
     latency = fields.section("latency")
-    legs = {leg: _leg(latency.section(leg, planned=("profile",))) for leg in LATENCY_LEGS}
+    legs = {leg: decode_leg(latency.section(leg, planned=("profile",))) for leg in LATENCY_LEGS}
     gap = latency.leaf("gap_us", duration, 0.0)
     loss = latency.leaf("loss_probability", probability, 0.0)
     loss_timeout = latency.leaf("loss_timeout_us", duration, 1e6)
@@ -190,35 +183,6 @@ def _world(fields: Fields) -> WorldSection:
     )
     fields.close()
     return world
-
-
-def _leg(fields: Fields) -> LatencyLeg:
-    duration = Rule(kind="float", low=0.0, high=LATENCY_US_MAX, unit="microseconds")
-    model = fields.leaf("model", Rule(kind="text", options=LATENCY_MODELS), "constant")
-    words = leaf_words(model)
-    problems = fields.reading.problems
-    before = len(problems.found)
-    # A leg that says nothing has no latency; one that names a model says how much.
-    mean = fields.leaf("mean_us", duration, None if fields.has("model") else 0.0)
-    is_spread = bool({*words} & {*SPREAD_MODELS})
-    cv = fields.leaf(
-        "cv",
-        Rule(kind="float", low=CV_MIN, high=CV_MAX, unit="standard deviation / mean"),
-        None if is_spread else 1.0,
-    )
-    floor = fields.leaf("floor_us", duration, 0.0)
-    for key in ("cv", "floor_us"):
-        node = fields.node(key)
-        if node is not None and not is_spread and set(words) <= set(LATENCY_MODELS):
-            message = f"The model {' or '.join(words)} has no {key!r}"
-            problems.add(node, message, "Remove it, or use model: gamma", at_key=True)
-    node = fields.node("mean_us")
-    is_sound = node is not None and len(problems.found) == before
-    if is_spread and is_sound and node and leaf_ends(mean)[0] <= leaf_ends(floor)[1]:
-        message = f"The mean ({leaf_ends(mean)[0]:g}) must stay above floor_us"
-        problems.add(node, f"{message} ({leaf_ends(floor)[1]:g})", "The floor is part of the mean")
-    fields.close()
-    return LatencyLeg(model=model, mean_us=mean, cv=cv, floor_us=floor)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sweep.errors import InputError
-from sweep.schema import LATENCY_LEGS
+from sweep.schema import LATENCY_KEYS, LATENCY_LEGS
 
 NS_PER_US = 1_000
 NS_PER_MS = 1_000_000
@@ -40,7 +40,7 @@ def exchange_spec(
     ):
         if venue[key] is not None:
             product[name] = venue[key]
-    if product["tick_value_minor"] is None:
+    if product.get("tick_value_minor", 0) is None:
         message = f"{product['name']} is an inverse contract: its money is not linear in the price"
         hint = "give venue.tick_value, the worth of one tick of one lot near the prices recorded"
         raise InputError(f"{message}; {hint}")
@@ -75,9 +75,17 @@ def _ns(us: float) -> int:
 
 
 def _leg(leg: Mapping[str, Any]) -> dict[str, Any]:
-    spec = {"model": leg["model"], "mean_ns": _ns(leg["mean_us"])}
-    if leg["model"] != "constant":
-        spec |= {"cv": leg["cv"], "floor_ns": _ns(leg["floor_us"])}
+    spec: dict[str, Any] = {"model": leg["model"]}
+    for key in LATENCY_KEYS[leg["model"]]:
+        value = leg[key]
+        if key == "quantiles":
+            spec[key] = [[p, latency_us * NS_PER_US] for p, latency_us in value]
+        elif key == "modes":
+            spec[key] = [{"weight": m["weight"], "latency": _leg(m["latency"])} for m in value]
+        elif key.endswith("_us"):
+            spec[f"{key.removesuffix('_us')}_ns"] = _ns(value)
+        else:
+            spec[key] = value
     return spec
 
 

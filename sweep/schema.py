@@ -13,7 +13,18 @@ from sweep.source import SourceConfig
 from sweep.space import Scalar, Space
 
 LATENCY_LEGS: Final = ("place", "cancel", "amend", "report", "feed")
-LATENCY_MODELS: Final = ("constant", "gamma", "lognormal", "pareto")
+# Latency models of the core, and the keys that each is given by.
+LATENCY_KEYS: Final[dict[str, tuple[str, ...]]] = {
+    "constant": ("mean_us",),
+    "gamma": ("mean_us", "cv", "floor_us"),
+    "lognormal": ("mean_us", "cv", "floor_us"),
+    "pareto": ("mean_us", "cv", "floor_us"),
+    "uniform": ("mean_us", "cv", "floor_us"),
+    "shifted_lognormal": ("floor_us", "median_us", "sigma"),
+    "empirical": ("quantiles",),
+    "mixture": ("modes",),
+}
+LATENCY_MODELS: Final = tuple(LATENCY_KEYS)
 QUEUE_MODELS: Final = (
     "back",
     "front",
@@ -81,12 +92,35 @@ class StrategySection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LatencyLeg:
-    """Latency of one kind of message: `floor + X` with mean `mean_us`; `cv` = sd / mean of X."""
+    """Latency of one kind of message; a model reads its keys of `LATENCY_KEYS` only.
+
+    Attributes:
+        model: Name of the family.
+        mean_us: Mean, floor included.
+        cv: Standard deviation over mean of the part above the floor.
+        floor_us: No message is faster.
+        median_us: Median of the part above the floor.
+        sigma: Standard deviation of the logarithm of the part above the floor.
+        quantiles: Rising pairs (probability, microseconds) from probability 0 to 1.
+        modes: Parts of a mixture.
+    """
 
     model: Leaf
     mean_us: Leaf
     cv: Leaf
     floor_us: Leaf
+    median_us: Leaf | None = None
+    sigma: Leaf | None = None
+    quantiles: tuple[tuple[float, float], ...] = ()
+    modes: "tuple[LatencyMode, ...]" = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LatencyMode:
+    """One part of a mixture: which share of the messages takes it, relative to the others."""
+
+    weight: Leaf
+    latency: LatencyLeg
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

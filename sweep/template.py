@@ -20,6 +20,8 @@ def to_template(value: Any) -> Any:
         return {name: to_template(getattr(value, name)) for name in names}
     if isinstance(value, Mapping):
         return {str(key): to_template(item) for key, item in value.items()}
+    if isinstance(value, tuple):
+        return [to_template(item) for item in value]
     return value
 
 
@@ -41,6 +43,8 @@ def fill(template: Any, params: Mapping[str, Scalar]) -> Any:
         raise InputError(f"The trial has no value for the searched parameter {path}")
     if isinstance(template, Mapping):
         return {key: fill(item, params) for key, item in template.items()}
+    if isinstance(template, list):
+        return [fill(item, params) for item in template]
     return template
 
 
@@ -49,7 +53,9 @@ def constants(template: Mapping[str, Any], prefix: str) -> dict[str, Scalar]:
     found: dict[str, Scalar] = {}
     for key, item in template.items():
         path = f"{prefix}.{key}"
-        if isinstance(item, Mapping):
+        if isinstance(item, list):
+            found.update(constants({f"[{at}]": part for at, part in enumerate(item)}, path))
+        elif isinstance(item, Mapping):
             if not is_hole(item):
                 found.update(constants(item, path))
         elif isinstance(item, int | float | str | bool):

@@ -234,13 +234,28 @@ impl SimSpec {
     }
 }
 
-/// Returns the dotted key of the first array in `value`.
+/// Returns the dotted key of the first array in `value` that is not a list by its nature.
 fn first_array(value: &serde_json::Value) -> Option<String> {
     value.as_object()?.iter().find_map(|(key, value)| {
-        if value.is_array() {
-            return Some(key.clone());
-        }
-        first_array(value).map(|inner| format!("{key}.{inner}"))
+        let inner = match (key.as_str(), value) {
+            ("quantiles", serde_json::Value::Array(_)) => None,
+            ("modes", serde_json::Value::Array(modes)) => {
+                if modes.iter().all(serde_json::Value::is_object) {
+                    modes.iter().find_map(first_array)
+                } else {
+                    Some(String::new())
+                }
+            }
+            (_, serde_json::Value::Array(_)) => Some(String::new()),
+            _ => first_array(value),
+        };
+        inner.map(|rest| {
+            if rest.is_empty() {
+                key.clone()
+            } else {
+                format!("{key}.{rest}")
+            }
+        })
     })
 }
 

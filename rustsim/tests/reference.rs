@@ -380,6 +380,7 @@ fn recorded_hour_rules(has_local: bool) -> Vec<Rules> {
         mean_ns,
         cv: 0.6,
         floor_ns,
+        ..LatencySpec::default()
     };
     let fees = FeeSchedule {
         commission_per_lot_minor: 13,

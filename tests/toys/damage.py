@@ -21,7 +21,8 @@ Damage = Callable[[Random, bytes], bytes]
 # A message is of use if it says where: a row, a line, an offset, or a part of the file.
 PLACE: Final = re.compile(
     r"row|line|offset|block|byte|member|column|header|footer|metadata|magic|empty|truncated"
-    r"|cut off|ends|checksum|holds no|not a readable|not a|damaged|record|field|schema|name|an array|order file"
+    r"|cut off|ends|checksum|holds no|not a readable|not a|damaged|record|field|schema"
+    r"|name|an array|order file"
 )
 
 

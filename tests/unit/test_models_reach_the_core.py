@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 import rustsim
+from sweep.document import StudyError
 from sweep.exchange import exchange_spec
 from sweep.schema import LATENCY_MODELS, QUEUE_MODELS
 from sweep.studyfile import load_study
@@ -40,13 +41,77 @@ def test_queue_model(model: str) -> None:
         assert (queue["alpha"], queue["beta"]) == (-1.8, 0.6)
 
 
+LATENCIES: dict[str, tuple[str, dict[str, Any]]] = {
+    "constant": ("mean_us: 7000", {"mean_ns": 7e6}),
+    **dict.fromkeys(
+        ("gamma", "lognormal", "pareto"),
+        ("mean_us: 7000, cv: 0.8, floor_us: 300", {"mean_ns": 7e6, "cv": 0.8, "floor_ns": 3e5}),
+    ),
+    "uniform": ("mean_us: 7000, cv: 0.5", {"mean_ns": 7e6, "cv": 0.5}),
+    "shifted_lognormal": (
+        "floor_us: 174000, median_us: 27800, sigma: 1.26",
+        {"floor_ns": 1.74e8, "median_ns": 2.78e7, "sigma": 1.26},
+    ),
+    "empirical": (
+        "quantiles: [[0, 1], [0.5, 2.5], [1, 10]]",
+        {"quantiles": [[0.0, 1e3], [0.5, 2.5e3], [1.0, 1e4]]},
+    ),
+    "mixture": (
+        "modes: [{weight: 3, latency: {model: constant, mean_us: 2}}]",
+        {},
+    ),
+}
+
+
 @pytest.mark.parametrize("model", LATENCY_MODELS)
 def test_latency_model(model: str) -> None:
-    wanted = "mean_us: 7000" if model == "constant" else "mean_us: 7000, cv: 0.8, floor_us: 300"
-    leg = described(f"world.latency.cancel={{model: {model}, {wanted}}}")["latency"]["cancel"]
-    assert (leg["model"], leg["mean_ns"]) == (model, 7e6)
-    if model != "constant":
-        assert (leg["cv"], leg["floor_ns"]) == (0.8, 3e5)
+    words, expected = LATENCIES[model]
+    leg = described(f"world.latency.cancel={{model: {model}, {words}}}")["latency"]["cancel"]
+    assert leg["model"] == model
+    assert {key: leg[key] for key in expected} == expected
+    if model == "mixture":
+        (mode,) = leg["modes"]
+        assert (mode["weight"], mode["latency"]["mean_ns"]) == (3.0, 2e3)
+
+
+def test_parts_of_a_mixture_can_be_searched() -> None:
+    study = load_study(
+        STUDY,
+        [
+            "world.latency.cancel={model: mixture, modes: [{weight: 1, latency: {mean_us: 2}}, "
+            "{weight: {float: [0.01, 0.5]}, latency: {model: gamma, mean_us: 9, cv: 1}}]}"
+        ],
+    )
+    path = "world.latency.cancel.modes[1].weight"
+    assert path in study.space
+    filled = fill(to_template(study.world), dict.fromkeys(study.space, 0.25))
+    assert filled["latency"]["cancel"]["modes"][1]["weight"] == 0.25
+
+
+WRONG = [
+    ("model: empirical", "quantiles"),
+    ("model: empirical, quantiles: [[0, 1]]", "list of 2 to 1001"),
+    ("model: empirical, quantiles: [[0, 1], [1, 0.5]]", "must rise"),
+    ("model: empirical, quantiles: [[0, 1], [0.9, 2]]", "from probability 0 to probability 1"),
+    ("model: empirical, quantiles: [[0, 1], 5]", "[probability, microseconds]"),
+    ("model: shifted_lognormal, median_us: 5", "sigma"),
+    ("model: shifted_lognormal, median_us: 5, sigma: 1, mean_us: 3", "has no 'mean_us'"),
+    ("model: gamma, mean_us: 5, cv: 1, sigma: 1", "has no 'sigma'"),
+    ("model: uniform, mean_us: 5, cv: 0.6", "at most 0.577"),
+    ("model: mixture, modes: []", "list of 1 to 8"),
+    ("model: mixture, modes: [{weight: 0, latency: {mean_us: 1}}]", "above 0"),
+    ("model: mixture, modes: [{weight: 1, latency: {model: mixture}}]", "one of"),
+    ("model: mixture, modes: [{weight: 1, latency: {mean_us: 1}, x: 1}]", "Unknown key 'x'"),
+    ("model: {choice: [gamma, empirical]}, mean_us: 5, cv: 1", "same keys"),
+]
+
+
+@pytest.mark.parametrize(("words", "message"), WRONG)
+def test_wrong_latencies_are_refused(words: str, message: str) -> None:
+    with pytest.raises(StudyError) as refused:
+        load_study(STUDY, [f"world.latency.cancel={{{words}}}"])
+    assert message in str(refused.value)
+    assert "world.latency.cancel" in str(refused.value)
 
 
 def test_lists_of_models_are_those_of_the_core() -> None:

@@ -300,7 +300,7 @@ CASES: dict[str, tuple[str, str, str, str, str]] = {
     ),
     "planned latency model": (
         "model: constant",
-        "model: §empirical",
+        "model: §weather",
         "world.latency.cancel.model",
         "one of constant, gamma",
         "",

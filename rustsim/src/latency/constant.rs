@@ -1,5 +1,7 @@
 //! Every message takes the same time.
 
+use crate::error::Result;
+
 use super::{Family, LatencySpec};
 
 /// `L = mean`, in nanoseconds.
@@ -11,8 +13,8 @@ pub struct Constant {
 }
 
 impl Family for Constant {
-    fn new(spec: &LatencySpec) -> Self {
-        Self { mean_ns: spec.mean_ns }
+    fn new(spec: &LatencySpec) -> Result<Self> {
+        Ok(Self { mean_ns: spec.mean_ns })
     }
 
     fn quantile_ns(&self, _u: f64) -> f64 {

@@ -1,5 +1,7 @@
 //! Lognormal latency: the logarithm of the delay is normal.
 
+use crate::error::Result;
+
 use super::{Family, LatencySpec, normal};
 
 /// `L = floor + exp(mu + sigma Z)` with `sigma^2 = ln(1 + v^2)` and `mu = ln(m) - sigma^2 / 2`, where `m = mean - floor` and `v = cv`.
@@ -14,13 +16,13 @@ pub struct Lognormal {
 }
 
 impl Family for Lognormal {
-    fn new(spec: &LatencySpec) -> Self {
+    fn new(spec: &LatencySpec) -> Result<Self> {
         let variance = libm::log1p(spec.cv * spec.cv);
-        Self {
+        Ok(Self {
             floor_ns: spec.floor_ns,
-            mu: libm::log(spec.mean_ns - spec.floor_ns) - 0.5 * variance,
+            mu: libm::log(spec.mean_above_ns()) - 0.5 * variance,
             sigma: libm::sqrt(variance),
-        }
+        })
     }
 
     fn quantile_ns(&self, u: f64) -> f64 {

@@ -1,8 +1,9 @@
-//! How long messages take: one distribution per kind of message, given by mean, coefficient of variation and floor.
+//! How long messages take: one distribution per kind of message.
 //!
-//! `L = floor + X` with `E[X] = mean - floor` and `sd(X) = cv * (mean - floor)`; every family draws by inversion of one uniform, so that a
-//! change of parameters moves a draw smoothly. Formulas: simulation-physics 6.1. A new family is one file with a `Family` and one line in
-//! the table below.
+//! Most families are given by mean, coefficient of variation and floor: `L = floor + X` with `E[X] = mean - floor` and
+//! `sd(X) = cv * (mean - floor)`. A shifted lognormal is given by floor, median and sigma, a measured distribution by a table of quantiles, a
+//! distribution with several modes by its modes. Every family draws by inversion of one uniform, so that a change of parameters moves a
+//! draw smoothly. Formulas: simulation-physics 6.1. A new family is one file with a `Family` and one line in the table below.
 //!
 //! Known limit: draws of different messages are independent; the order of a session is kept by [`channel::FifoChannel`], load by
 //! [`backlog::Backlog`].
@@ -21,7 +22,10 @@ const MEAN_NS_MAX: f64 = 60e9;
 /// Accepted coefficients of variation; the numerics of every family are tested on this range.
 const CV_RANGE: core::ops::RangeInclusive<f64> = 0.01..=10.0;
 
-/// A latency model as it is written in the description of an exchange.
+/// Accepted spread of the logarithm of a delay.
+const SIGMA_RANGE: core::ops::RangeInclusive<f64> = 0.01..=5.0;
+
+/// A latency model as it is written in the description of an exchange; a key that its family does not read is refused.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LatencySpec {
@@ -33,6 +37,28 @@ pub struct LatencySpec {
     pub cv: f64,
     /// No message is faster than this.
     pub floor_ns: f64,
+    /// Median of the part above the floor.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub median_ns: Option<f64>,
+    /// Standard deviation of the logarithm of the part above the floor.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sigma: Option<f64>,
+    /// Rising pairs (probability, latency in nanoseconds) from probability 0 to 1.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub quantiles: Vec<(f64, f64)>,
+    /// Parts of a mixture.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub modes: Vec<ModeSpec>,
+}
+
+/// One part of a mixture.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModeSpec {
+    /// Share of the messages that take this part, relative to the other weights.
+    pub weight: f64,
+    /// How long they take; no mixture itself.
+    pub latency: LatencySpec,
 }
 
 impl Default for LatencySpec {
@@ -42,23 +68,74 @@ impl Default for LatencySpec {
             mean_ns: 0.0,
             cv: 0.5,
             floor_ns: 0.0,
+            median_ns: None,
+            sigma: None,
+            quantiles: Vec::new(),
+            modes: Vec::new(),
         }
     }
 }
 
+/// What a family is given by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shape {
+    /// Mean, coefficient of variation and floor.
+    Mean,
+    /// Floor, median and sigma.
+    Median,
+    /// A table of quantiles.
+    Table,
+    /// The parts of a mixture.
+    Modes,
+}
+
 impl LatencySpec {
-    /// Checks every number.
-    fn check(&self) -> Result<()> {
+    /// Checks every number that a family of this shape reads, and that no other is given.
+    fn check(&self, shape: Shape) -> Result<()> {
         check_range("mean_ns", self.mean_ns, 0.0..=MEAN_NS_MAX)?;
         check_range("floor_ns", self.floor_ns, 0.0..=MEAN_NS_MAX)?;
         check_range("cv", self.cv, CV_RANGE)?;
-        if self.floor_ns > self.mean_ns {
+        let given = [
+            ("mean_ns", self.mean_ns != 0.0, shape == Shape::Mean),
+            (
+                "floor_ns",
+                self.floor_ns != 0.0,
+                matches!(shape, Shape::Mean | Shape::Median),
+            ),
+            (
+                "median_ns",
+                self.median_ns.is_some(),
+                shape == Shape::Median,
+            ),
+            ("sigma", self.sigma.is_some(), shape == Shape::Median),
+            (
+                "quantiles",
+                !self.quantiles.is_empty(),
+                shape == Shape::Table,
+            ),
+            ("modes", !self.modes.is_empty(), shape == Shape::Modes),
+        ];
+        if let Some((key, ..)) = given
+            .iter()
+            .find(|(_, is_given, is_read)| *is_given && !is_read)
+        {
+            return Err(Error::Spec(format!(
+                "{key}: the model {} does not read it",
+                self.model
+            )));
+        }
+        if shape == Shape::Mean && self.floor_ns > self.mean_ns {
             return Err(Error::Spec(format!(
                 "floor_ns: found {}, allowed at most mean_ns = {}",
                 self.floor_ns, self.mean_ns
             )));
         }
         Ok(())
+    }
+
+    /// Returns mean and deviation of the part above the floor.
+    fn mean_above_ns(&self) -> f64 {
+        self.mean_ns - self.floor_ns
     }
 }
 
@@ -74,11 +151,17 @@ fn check_range(key: &str, found: f64, allowed: core::ops::RangeInclusive<f64>) -
     )))
 }
 
+fn required(key: &str, value: Option<f64>) -> Result<f64> {
+    value.ok_or_else(|| Error::Spec(format!("{key}: missing")))
+}
+
 /// One family of distributions.
-trait Family {
-    /// Builds the family from a checked spec with `mean > floor`.
-    fn new(spec: &LatencySpec) -> Self;
-    /// Returns the quantile, floor included, for `u` in (0, 1).
+trait Family: Sized {
+    /// What it is given by.
+    const SHAPE: Shape = Shape::Mean;
+    /// Builds the family from a spec whose common numbers are checked; if given by its mean, with `mean > floor`.
+    fn new(spec: &LatencySpec) -> Result<Self>;
+    /// Returns the latency, floor included, that the uniform `u` in (0, 1) stands for: the quantile, but for a mixture.
     fn quantile_ns(&self, u: f64) -> f64;
     /// Returns the quantile as draws use it: equal to [`Family::quantile_ns`] up to 1e-8 of its value.
     #[inline]
@@ -102,26 +185,33 @@ macro_rules! families {
             /// Names of all families, as they are written in a spec.
             pub const NAMES: &[&str] = &[$($name),+];
 
-            fn family(spec: &LatencySpec) -> Result<Self> {
-                match spec.model.as_str() {
-                    $($name => Ok(Self::$family(Family::new(spec))),)+
-                    other => Err(Error::Spec(format!("model: found {other:?}, allowed {}", Self::NAMES.join(", ")))),
+            fn shape(name: &str) -> Result<Shape> {
+                match name {
+                    $($name => Ok(<$module::$family as Family>::SHAPE),)+
+                    other => Err(Self::unknown(other)),
                 }
             }
 
-            /// Returns the exact quantile in nanoseconds, unrounded, for `u` in (0, 1).
+            fn unknown(name: &str) -> Error {
+                Error::Spec(format!("model: found {name:?}, allowed {}", Self::NAMES.join(", ")))
+            }
+
+            fn family(spec: &LatencySpec) -> Result<Self> {
+                match spec.model.as_str() {
+                    $($name => Ok(Self::$family(Family::new(spec)?)),)+
+                    other => Err(Self::unknown(other)),
+                }
+            }
+
+            /// Returns the exact latency in nanoseconds, unrounded, that `u` in (0, 1) stands for: the quantile, but for a mixture.
             #[must_use]
             pub fn quantile_ns(&self, u: f64) -> f64 {
                 match self { $(Self::$family(family) => family.quantile_ns(u),)+ }
             }
 
-            /// Returns the latency that the uniform `u` stands for, in whole nanoseconds.
-            #[must_use]
             #[inline]
-            #[expect(clippy::cast_possible_truncation, reason = "the spec bounds the mean, and a cast saturates")]
-            pub fn sample_ns(&self, u: f64) -> Nanos {
-                let latency_ns = match self { $(Self::$family(family) => family.draw_ns(u),)+ };
-                latency_ns.round().max(0.0) as Nanos
+            fn draw_ns(&self, u: f64) -> f64 {
+                match self { $(Self::$family(family) => family.draw_ns(u),)+ }
             }
         }
     };
@@ -132,6 +222,10 @@ families! {
     "gamma" => gamma::Gamma,
     "lognormal" => lognormal::Lognormal,
     "pareto" => pareto::Pareto,
+    "uniform" => uniform::Uniform,
+    "shifted_lognormal" => shifted_lognormal::ShiftedLognormal,
+    "empirical" => empirical::Empirical,
+    "mixture" => mixture::Mixture,
 }
 
 impl LatencyModel {
@@ -141,14 +235,24 @@ impl LatencyModel {
     ///
     /// [`Error::Spec`] names the key, what was found and what is allowed.
     pub fn build(spec: &LatencySpec) -> Result<Self> {
-        spec.check()?;
-        let model = Self::family(spec)?;
+        let shape = Self::shape(&spec.model)?;
+        spec.check(shape)?;
         // Nothing above the floor: every family is the constant.
-        if spec.mean_ns > spec.floor_ns {
-            Ok(model)
-        } else {
-            Ok(Self::Constant(Family::new(spec)))
+        if shape == Shape::Mean && spec.mean_ns <= spec.floor_ns {
+            return Ok(Self::Constant(Family::new(spec)?));
         }
+        Self::family(spec)
+    }
+
+    /// Returns the latency that the uniform `u` stands for, in whole nanoseconds.
+    #[must_use]
+    #[inline]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the spec bounds the mean, and a cast saturates"
+    )]
+    pub fn sample_ns(&self, u: f64) -> Nanos {
+        self.draw_ns(u).round().max(0.0) as Nanos
     }
 
     /// Returns the latency if it is the same for every message.

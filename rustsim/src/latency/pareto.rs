@@ -1,5 +1,7 @@
 //! Pareto latency: a power-law tail.
 
+use crate::error::Result;
+
 use super::{Family, LatencySpec};
 
 /// `L = floor + x_m (1 - u)^(-1/alpha)` with `alpha = 1 + sqrt(1 + 1/v^2)` and `x_m = m (alpha - 1) / alpha`, where `m = mean - floor` and
@@ -15,14 +17,14 @@ pub struct Pareto {
 }
 
 impl Family for Pareto {
-    fn new(spec: &LatencySpec) -> Self {
+    fn new(spec: &LatencySpec) -> Result<Self> {
         let alpha = 1.0 + libm::sqrt(1.0 + 1.0 / (spec.cv * spec.cv));
-        let scale_ns = (spec.mean_ns - spec.floor_ns) * (alpha - 1.0) / alpha;
-        Self {
+        let scale_ns = spec.mean_above_ns() * (alpha - 1.0) / alpha;
+        Ok(Self {
             floor_ns: spec.floor_ns,
             scale_ns,
             alpha,
-        }
+        })
     }
 
     fn quantile_ns(&self, u: f64) -> f64 {

@@ -8,7 +8,16 @@ fn spec(model: &str, mean_ns: f64, cv: f64, floor_ns: f64) -> LatencySpec {
         mean_ns,
         cv,
         floor_ns,
+        ..LatencySpec::default()
     }
+}
+
+/// Families that are given by mean, cv and floor.
+fn by_mean() -> impl Iterator<Item = &'static str> {
+    LatencyModel::NAMES
+        .iter()
+        .copied()
+        .filter(|name| LatencyModel::shape(name) == Ok(Shape::Mean))
 }
 
 fn build(model: &str, mean_ns: f64, cv: f64, floor_ns: f64) -> LatencyModel {
@@ -22,6 +31,7 @@ fn quantiles_match_the_worked_numbers() {
         ("gamma", 0.5, [4590.1, 8351.0, 12556.4, 16327.8]),
         ("lognormal", 0.5, [4472.1, 8192.7, 13420.6, 19252.3]),
         ("pareto", 0.5, [4280.2, 7038.1, 14337.4, 29207.1]),
+        ("uniform", 0.5, [5000.0, 8464.1, 9243.5, 9321.5]),
         ("gamma", 1.0, [3465.7, 11512.9, 23025.9, 34538.8]),
         ("lognormal", 1.0, [3535.5, 10276.2, 24524.6, 46323.6]),
         ("pareto", 1.0, [3903.0, 7601.9, 19730.4, 51209.4]),
@@ -95,7 +105,7 @@ fn gamma_table_agrees_with_the_exact_quantile() {
     for cv in [
         0.01, 0.03, 0.1, 0.3, 0.5, 0.9, 1.0, 1.1, 1.5, 2.0, 3.0, 5.0, 10.0,
     ] {
-        let model = gamma::Gamma::new(&spec("gamma", 5e6, cv, 0.0));
+        let model = gamma::Gamma::new(&spec("gamma", 5e6, cv, 0.0)).unwrap();
         let mut worst = (0.0, 0.0);
         for step in 0..3_300 {
             // Off the nodes, from one end of the uniforms to the other.
@@ -118,7 +128,7 @@ fn gamma_table_agrees_with_the_exact_quantile() {
 
 #[test]
 fn quantiles_rise_and_the_mean_is_the_mean() {
-    for model in LatencyModel::NAMES {
+    for model in by_mean() {
         let model = build(model, 5000.0, 0.5, 1000.0);
         let count = 200_000;
         let mut sum = 0.0;
@@ -140,7 +150,7 @@ fn quantiles_rise_and_the_mean_is_the_mean() {
 
 #[test]
 fn a_floor_shifts_the_rest_of_the_distribution() {
-    for model in LatencyModel::NAMES {
+    for model in by_mean() {
         let shifted = build(model, 6000.0, 0.5, 1000.0).quantile_ns(0.9);
         let plain = build(model, 5000.0, 0.5, 0.0).quantile_ns(0.9);
         assert!(
@@ -148,6 +158,143 @@ fn a_floor_shifts_the_rest_of_the_distribution() {
             "{model}: {shifted} {plain}"
         );
     }
+}
+
+/// Measured confirmations of orders through a broker, in milliseconds: the shape that a gamma misses.
+#[test]
+fn a_shifted_lognormal_has_its_worked_numbers() {
+    let model = LatencyModel::build(&LatencySpec {
+        model: "shifted_lognormal".to_owned(),
+        floor_ns: 174.0,
+        median_ns: Some(27.8),
+        sigma: Some(1.26),
+        ..LatencySpec::default()
+    })
+    .unwrap();
+    for (u, expected) in [
+        (0.5, 201.8),
+        (0.95, 394.8),
+        (0.99, 695.1),
+        (1.0 - 1.0 / 600.0, 1294.0),
+    ] {
+        let found = model.quantile_ns(u);
+        assert!(
+            (found / expected - 1.0).abs() < 2e-3,
+            "u {u}: found {found}, expected {expected}"
+        );
+    }
+}
+
+#[test]
+fn a_table_is_inverted_linearly() {
+    let model = |quantiles| {
+        LatencyModel::build(&LatencySpec {
+            model: "empirical".to_owned(),
+            quantiles,
+            ..LatencySpec::default()
+        })
+    };
+    let table = model(vec![(0.0, 10.0), (0.5, 20.0), (1.0, 100.0)]).unwrap();
+    for (u, expected) in [
+        (1e-17, 10.0),
+        (0.25, 15.0),
+        (0.5, 20.0),
+        (0.6, 36.0),
+        (1.0 - 1e-16, 100.0),
+    ] {
+        assert!((table.quantile_ns(u) - expected).abs() < 1e-9, "{u}");
+    }
+    for wrong in [
+        vec![],
+        vec![(0.0, 1.0)],
+        vec![(0.1, 1.0), (1.0, 2.0)],
+        vec![(0.0, 1.0), (0.9, 2.0)],
+        vec![(0.0, 2.0), (1.0, 1.0)],
+        vec![(0.0, 1.0), (0.5, 1.0), (0.5, 2.0), (1.0, 2.0)],
+        vec![(0.0, f64::NAN), (1.0, 2.0)],
+        vec![(0.0, -1.0), (1.0, 2.0)],
+    ] {
+        assert!(
+            matches!(model(wrong.clone()), Err(Error::Spec(_))),
+            "{wrong:?}"
+        );
+    }
+}
+
+#[test]
+fn a_mixture_splits_the_uniform() {
+    let mode = |weight, latency| ModeSpec { weight, latency };
+    let model = |modes| {
+        LatencyModel::build(&LatencySpec {
+            model: "mixture".to_owned(),
+            modes,
+            ..LatencySpec::default()
+        })
+    };
+    let constants = model(vec![
+        mode(3.0, spec("constant", 10.0, 0.5, 0.0)),
+        mode(1.0, spec("constant", 100.0, 0.5, 0.0)),
+    ])
+    .unwrap();
+    assert_eq!(constants.sample_ns(0.7), 10);
+    assert_eq!(constants.sample_ns(0.8), 100);
+    // Half of the uniforms of a mode are below its median.
+    let gammas = model(vec![
+        mode(1.0, spec("gamma", 5000.0, 0.5, 0.0)),
+        mode(1.0, spec("gamma", 5000.0, 1.0, 0.0)),
+    ])
+    .unwrap();
+    assert_eq!(gammas.sample_ns(0.25), 4590);
+    assert_eq!(gammas.sample_ns(0.75), 3466);
+    let nested = LatencySpec {
+        model: "mixture".to_owned(),
+        modes: vec![mode(1.0, spec("constant", 1.0, 0.5, 0.0))],
+        ..LatencySpec::default()
+    };
+    for wrong in [
+        vec![],
+        vec![mode(0.0, spec("constant", 1.0, 0.5, 0.0))],
+        vec![mode(f64::NAN, spec("constant", 1.0, 0.5, 0.0))],
+        vec![mode(1.0, spec("gamma", -1.0, 0.5, 0.0))],
+        vec![mode(1.0, nested)],
+    ] {
+        assert!(
+            matches!(model(wrong.clone()), Err(Error::Spec(_))),
+            "{wrong:?}"
+        );
+    }
+}
+
+#[test]
+fn a_key_that_a_family_does_not_read_is_refused() {
+    let with = |model: &str, change: fn(&mut LatencySpec)| {
+        let mut spec = spec(model, 0.0, 0.5, 0.0);
+        change(&mut spec);
+        LatencyModel::build(&spec)
+    };
+    let message = |text: &str| Err(Error::Spec(text.to_owned()));
+    assert_eq!(
+        with("gamma", |spec| spec.sigma = Some(1.0)),
+        message("sigma: the model gamma does not read it")
+    );
+    assert_eq!(
+        with("shifted_lognormal", |spec| spec.mean_ns = 1.0),
+        message("mean_ns: the model shifted_lognormal does not read it")
+    );
+    assert_eq!(
+        with("empirical", |spec| spec.floor_ns = 1.0),
+        message("floor_ns: the model empirical does not read it")
+    );
+    assert_eq!(
+        with("shifted_lognormal", |_| ()),
+        message("median_ns: missing")
+    );
+    assert_eq!(
+        LatencyModel::build(&spec("uniform", 5.0, 0.6, 0.0)),
+        message(
+            "cv: found 0.6, allowed at most 0.5773502691896258 (1 / sqrt 3) for the model uniform"
+        )
+    );
 }
 
 #[test]

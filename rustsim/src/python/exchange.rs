@@ -169,6 +169,7 @@ impl SimulatedExchange {
                 mean_ns: mean * NS_PER_US,
                 cv,
                 floor_ns: floor * NS_PER_US,
+                ..LatencySpec::default()
             };
             let link = LinkSpec {
                 place: latency.clone(),

@@ -1,6 +1,6 @@
 //! Random markets and random strategies, each a pure function of a seed.
 
-use rustsim::latency::LatencySpec;
+use rustsim::latency::{LatencySpec, ModeSpec};
 use rustsim::ledger::{FeeSchedule, Grain};
 use rustsim::rng::philox4x64_10;
 use rustsim::types::{
@@ -48,6 +48,9 @@ impl Dice {
 pub const PRICES: (TickIndex, TickIndex) = (1_000, 1_019);
 
 fn latency(dice: &mut Dice) -> LatencySpec {
+    if dice.is_one_in(4) {
+        return other_latency(dice);
+    }
     let mean_ns = dice.pick(&[0.0, 0.0, 3.0, 20.0, 100.0, 400.0]);
     LatencySpec {
         model: dice
@@ -60,7 +63,38 @@ fn latency(dice: &mut Dice) -> LatencySpec {
         } else {
             0.0
         },
+        ..LatencySpec::default()
     }
+}
+
+/// A distribution that is not given by mean and cv, and one whose cv is bounded.
+fn other_latency(dice: &mut Dice) -> LatencySpec {
+    let model = dice.pick(&["uniform", "shifted_lognormal", "empirical", "mixture"]);
+    let mut spec = LatencySpec {
+        model: model.to_owned(),
+        ..LatencySpec::default()
+    };
+    match model {
+        "uniform" => (spec.mean_ns, spec.cv) = (dice.pick(&[3.0, 100.0]), 0.5),
+        "shifted_lognormal" => {
+            spec.floor_ns = dice.pick(&[0.0, 20.0]);
+            spec.median_ns = Some(dice.pick(&[3.0, 100.0]));
+            spec.sigma = Some(dice.pick(&[0.3, 1.5]));
+        }
+        "empirical" => spec.quantiles = vec![(0.0, 0.0), (0.5, 10.0), (1.0, 400.0)],
+        _ => {
+            let mode = |weight, mean_ns| ModeSpec {
+                weight,
+                latency: LatencySpec {
+                    model: "gamma".to_owned(),
+                    mean_ns,
+                    ..LatencySpec::default()
+                },
+            };
+            spec.modes = vec![mode(3.0, 10.0), mode(1.0, 300.0)];
+        }
+    }
+    spec
 }
 
 /// A random description of an exchange; about a third of all switches are off.

@@ -1,0 +1,123 @@
+"""The latency of one kind of message: its family and what the family is given by."""
+
+from typing import Final
+
+from sweep.document import Node
+from sweep.reading import Fields, Rule, leaf_ends, leaf_words
+from sweep.schema import LATENCY_KEYS, LATENCY_MODELS, LatencyLeg, LatencyMode
+
+US_MAX: Final = 6e7  # the compiled core takes means up to a minute
+CV_MIN, CV_MAX = 0.01, 10.0
+SIGMA_MIN, SIGMA_MAX = 0.01, 5.0
+WEIGHT_MAX: Final = 1e9
+ENTRIES_MAX: Final = 1_001
+MODES_MAX: Final = 8
+
+_DURATION: Final = Rule(kind="float", low=0.0, high=US_MAX, unit="microseconds")
+_MEDIAN: Final = Rule(kind="float", low=1e-6, high=US_MAX, unit="microseconds")
+_CV: Final = Rule(kind="float", low=CV_MIN, high=CV_MAX, unit="standard deviation / mean")
+_SIGMA: Final = Rule(kind="float", low=SIGMA_MIN, high=SIGMA_MAX, unit="sd of the logarithm")
+_PROBABILITY: Final = Rule(kind="float", low=0.0, high=1.0)
+_WEIGHT: Final = Rule(kind="float", low=0.0, high=WEIGHT_MAX, is_open=True)
+
+
+def decode_leg(fields: Fields, *, is_mode: bool = False) -> LatencyLeg:
+    """Return the latency of one kind of message; of none if nothing is said."""
+    models = tuple(name for name in LATENCY_MODELS if not (is_mode and name == "mixture"))
+    model = fields.leaf("model", Rule(kind="text", options=models), "constant")
+    words = [word for word in leaf_words(model) if word in LATENCY_KEYS]
+    keys = LATENCY_KEYS[words[0]] if words else ()
+    # A constant beside other models: their mean serves it, what spreads them does not.
+    if {LATENCY_KEYS[word] for word in words} <= {("mean_us",), ("mean_us", "cv", "floor_us")}:
+        keys = max((LATENCY_KEYS[word] for word in words), key=len, default=())
+    elif len({LATENCY_KEYS[word] for word in words}) > 1:
+        node = fields.node("model")
+        assert node is not None
+        fields.reading.problems.add(node, "Models of one search must be given by the same keys")
+    problems_before = len(fields.reading.problems.found)
+    # A leg that says nothing has no latency; one that names a model says how much.
+    needs_mean = fields.has("model") and "mean_us" in keys
+    leg = LatencyLeg(
+        model=model,
+        mean_us=fields.leaf("mean_us", _DURATION, None if needs_mean else 0.0),
+        cv=fields.leaf("cv", _CV, None if "cv" in keys else 1.0),
+        floor_us=fields.leaf("floor_us", _DURATION, 0.0),
+        median_us=fields.leaf("median_us", _MEDIAN) if "median_us" in keys else None,
+        sigma=fields.leaf("sigma", _SIGMA) if "sigma" in keys else None,
+        quantiles=_quantiles(fields) if "quantiles" in keys else (),
+        modes=_modes(fields) if "modes" in keys else (),
+    )
+    _refuse_unread(fields, words, keys)
+    if "cv" in keys and len(fields.reading.problems.found) == problems_before:
+        _check_mean(fields, leg)
+    fields.close()
+    return leg
+
+
+def _refuse_unread(fields: Fields, words: list[str], keys: tuple[str, ...]) -> None:
+    if not words:
+        return  # the model itself is wrong
+    for key in dict.fromkeys(key for read in LATENCY_KEYS.values() for key in read):
+        node = fields.node(key)
+        if node is not None and key not in keys and (fields.has("model") or key != "mean_us"):
+            message = f"The model {' or '.join(words)} has no {key!r}"
+            others = [name for name, read in LATENCY_KEYS.items() if key in read]
+            hint = f"Remove it, or use model: {others[0]}"
+            fields.reading.problems.add(node, message, hint, at_key=True)
+
+
+def _check_mean(fields: Fields, leg: LatencyLeg) -> None:
+    node = fields.node("mean_us")
+    problems = fields.reading.problems
+    if node is not None and leaf_ends(leg.mean_us)[0] <= leaf_ends(leg.floor_us)[1]:
+        message = f"The mean ({leaf_ends(leg.mean_us)[0]:g}) must stay above floor_us"
+        message += f" ({leaf_ends(leg.floor_us)[1]:g})"
+        problems.add(node, message, "The floor is part of the mean")
+    node = fields.node("cv")
+    if "uniform" in leaf_words(leg.model) and node and leaf_ends(leg.cv)[1] > 3**-0.5:
+        message = f"The cv of a uniform is at most 0.577, found {leaf_ends(leg.cv)[1]:g}"
+        problems.add(node, message, "Above it the lower bound would be below the floor")
+
+
+def _items(fields: Fields, key: str, least: int, most: int) -> tuple[Node, ...]:
+    node = fields.node(key, required=True)
+    if node is None:
+        return ()
+    items = node.value
+    if not isinstance(items, tuple) or not least <= len(items) <= most:
+        message = f"Expected a list of {least} to {most}, found {node.describe()}"
+        fields.reading.problems.add(node, message)
+        return ()
+    return items
+
+
+def _quantiles(fields: Fields) -> tuple[tuple[float, float], ...]:
+    problems = fields.reading.problems
+    found: list[tuple[float, float]] = []
+    for item in _items(fields, "quantiles", 2, ENTRIES_MAX):
+        pair = item.value
+        if not isinstance(pair, tuple) or len(pair) != 2:
+            problems.add(item, f"Expected [probability, microseconds], found {item.describe()}")
+            return ()
+        probability = float(fields.reading.scalar(pair[0], _PROBABILITY))
+        latency_us = float(fields.reading.scalar(pair[1], _DURATION))
+        if found and not (found[-1][0] < probability and found[-1][1] <= latency_us):
+            problems.add(item, "Probabilities and latencies must rise from entry to entry")
+        found.append((probability, latency_us))
+    if found and (found[0][0], found[-1][0]) != (0.0, 1.0):
+        node = fields.node("quantiles")
+        assert node is not None
+        problems.add(node, "Expected entries from probability 0 to probability 1")
+    return tuple(found)
+
+
+def _modes(fields: Fields) -> tuple[LatencyMode, ...]:
+    found = []
+    for item in _items(fields, "modes", 1, MODES_MAX):
+        mode = Fields(item, fields.reading)
+        weight = mode.leaf("weight", _WEIGHT)
+        found.append(
+            LatencyMode(weight=weight, latency=decode_leg(mode.section("latency"), is_mode=True))
+        )
+        mode.close()
+    return tuple(found)
