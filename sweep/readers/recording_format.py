@@ -50,9 +50,18 @@ _TICK_STK: Final = (
     *("fixed_trade_vol", "fixed_trade_amount", "suspend", "simtrade", "intraday_odd"),
 )
 _BOOK: Final = (
-    *("bid_price", "bid_volume", "diff_bid_vol", "ask_price", "ask_volume", "diff_ask_vol"),
+    "bid_price",
+    "bid_volume",
+    "diff_bid_vol",
+    "ask_price",
+    "ask_volume",
+    "diff_ask_vol",
 )
 _BOOK_STK: Final = (*_NAMES, *_BOOK, "suspend", "simtrade", "intraday_odd")
+_DERIVED: Final = (
+    *("first_derived_bid_price", "first_derived_ask_price"),
+    *("first_derived_bid_vol", "first_derived_ask_vol"),
+)
 _TICK_FOP: Final = (
     *_NAMES,
     *("open", "underlying_price", "bid_side_total_vol", "ask_side_total_vol", "avg_price"),
@@ -61,24 +70,25 @@ _TICK_FOP: Final = (
 )
 _BOOK_FOP: Final = (
     *_NAMES,
-    *("bid_total_vol", "ask_total_vol", *_BOOK),
-    *("first_derived_bid_price", "first_derived_ask_price"),
-    *("first_derived_bid_vol", "first_derived_ask_vol", "underlying_price", "simtrade"),
+    *("bid_total_vol", "ask_total_vol", *_BOOK, *_DERIVED, "underlying_price", "simtrade"),
 )
 
-# Fields of the SDK's messages, by type. Quote messages hold those of a tick and of a book.
+# Fields of the SDK's messages (1.7.9), by type; their older names, such as target_kind_price for
+# underlying_price, hold the same values and are left out.
 MESSAGE_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     "TickSTKv1": _TICK_STK,
     "BidAskSTKv1": _BOOK_STK,
-    "QuoteSTKv1": tuple(dict.fromkeys(_TICK_STK + _BOOK_STK)),
+    "QuoteSTKv1": (
+        *(name for name in _TICK_STK if name != "intraday_odd"),
+        *(*_BOOK, "avail_borrowing"),
+    ),
     "TickFOPv1": _TICK_FOP,
     "BidAskFOPv1": _BOOK_FOP,
-    "QuoteFOPv1": tuple(dict.fromkeys(_TICK_FOP + _BOOK_FOP)),
+    "QuoteFOPv1": (*_TICK_FOP, *_BOOK, *_DERIVED),
 }
 
 # Fields whose values JSON does not have; a list holds one of such values. All other fields
-# (volumes, tick_type, simtrade, ...) are numbers, truth values and texts. `target_kind_price` is an
-# older name of the underlying's price.
+# (volumes, tick_type, simtrade, ...) are numbers, truth values and texts.
 _DECIMALS: Final = (
     *("open", "avg_price", "close", "high", "low", "amount", "total_amount", "price_chg"),
     *("pct_chg", "underlying_price", "target_kind_price", "bid_price", "ask_price"),
@@ -345,12 +355,12 @@ def _decoded(name: str, value: Any) -> Any:
 
 
 def _encode_text(value: Any) -> str | None:
-    if isinstance(value, str):
-        # Members of the SDK's enumerations are texts; they are recorded by their value.
+    # Not `isinstance`: the SDK's enumerations pass for texts there without being any.
+    if issubclass(type(value), str):
         return str.__str__(value)
-    # Not all of them are subclasses of str.
+    # Their members are recorded by their value, which is what they compare equal to.
     inner = getattr(value, "value", None)
-    return inner if isinstance(inner, str) else None
+    return inner if type(inner) is str else None
 
 
 # In order: a datetime is a date as well.

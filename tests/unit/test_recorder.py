@@ -48,6 +48,16 @@ class Lot(Enum):
     COMMON = "Common"
 
 
+class Pretender:
+    """Passes for a text by `isinstance` without being one, as the SDK's Exchange does."""
+
+    value = "TAIFEX"
+
+    @property
+    def __class__(self) -> type:  # type: ignore[misc]
+        return str
+
+
 class FakeClock:
     def __init__(self, wall_ns: int = OPEN_NS) -> None:
         self.wall_ns = wall_ns
@@ -106,6 +116,7 @@ def test_every_value_is_read_back_as_it_was(tmp_path: Path) -> None:
         "date": datetime.datetime(2026, 1, 1),
         "flags": [True, None, 2],
         "lot": Lot.COMMON,
+        "exchange": Pretender(),
     }
     with Recorder(tmp_path, clock=FakeClock()) as target:
         target.message("TickFOPv1", tick())
@@ -116,7 +127,7 @@ def test_every_value_is_read_back_as_it_was(tmp_path: Path) -> None:
     assert set(first.values) == set(expected)
     for name, value in expected.items():
         assert same(value, first.values[name]), name
-    for name, value in (odd | {"lot": "Common"}).items():
+    for name, value in (odd | {"lot": "Common", "exchange": "TAIFEX"}).items():
         assert same(value, second.values[name]), name
     assert (second.mono_ns, second.wall_ns) == (5, OPEN_NS + 6)
     assert [record.seq for record in read_records(path)] == list(range(5))
