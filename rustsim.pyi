@@ -189,8 +189,8 @@ class OrderFlow:
 
     FAULTS: Final[tuple[str, ...]]
     """Rules by code: bad_value, unknown_order, duplicate_order (left out), excess (takes what is there), mismatch (the order's own side and price
-    hold), not_front (an execution behind others: applied, and in front from then on), too_many_lots (left out), crossed, locked (after the packet, at its last event),
-    image_mismatch (the picture holds; orders of the levels that differ are forgotten)."""
+    hold), not_front (an execution behind others: applied, and in front from then on), too_many_lots (left out), crossed, locked (after the packet,
+    at its last event), image_mismatch (the picture holds; orders of the levels that differ are forgotten)."""
 
     def __new__(cls, *, places: bool = False, quotes: bool = False) -> OrderFlow:
         """Make an empty book; places: also return where in its queue every removed order stood; quotes: also every change of a best level."""
@@ -225,10 +225,13 @@ class OrderFlow:
     def levels(self, side: int) -> list[tuple[int, int, int]]:
         """Return price, lots and anonymous lots of the levels of a side, best first."""
     def counts(self) -> dict[str, int]:
-        """Return what was met so far: adds, deletes, executes, reduces, modifies, fills, prints, seeds, clears, pauses, nones (events), packets,
-        executions (of known orders outside of auctions), executions_front (those at the front of their queue), executions_behind_anonymous (those with
-        nothing but anonymous lots in front), executions_anonymous, cancels_anonymous, prints_inside (rows), prints_beside (no rows), levels_came,
-        levels_left (the view of the pictures), orders_max, orders_left."""
+        """Return what was met so far.
+
+        Events: adds, deletes, executes, reduces, modifies, fills, prints, seeds, clears, pauses, nones; packets. Of known orders outside of auctions:
+        executions, executions_front (at the front of their queue), executions_behind_anonymous (nothing but anonymous lots in front). Of others:
+        executions_anonymous, cancels_anonymous. prints_inside (rows), prints_beside (no rows); levels_came, levels_left (the view of the pictures);
+        orders_max, orders_left.
+        """
     @property
     def next_row(self) -> int:
         """Ordinal, in the tape, of the next row; set it after rows that were made elsewhere."""
