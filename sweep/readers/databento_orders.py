@@ -12,7 +12,8 @@ made of them. A packet ends with the flag 128; its records are one step of the e
 - `F` with the order id or on the side of its `T` is the aggressor's own: an order that was moved
   through the spread. Its `C` or `M` tells all about it, the `F` makes no row.
 - More lots filled than displayed: an iceberg, renewed within the packet. The displayed lots are
-  executed (rule `excess` counts); hidden lots stand behind all displayed ones of their price.
+  executed (rule `excess` counts); the hidden ones are a print behind the other fills of the packet,
+  as hidden lots stand behind all displayed ones of their price.
 - `T` without `F` traded with nothing displayed here (a spread leg, a hidden order): a print.
 - In an auction `T` and `F` state no side, and the auction's price instead of the orders'. They make
   no rows; the `C` and `M` of the packet take the orders off the book.
@@ -89,8 +90,8 @@ ORDER_RULES: Final[dict[str, Rule]] = {
         actions=("error", "repair"),
     ),
     "excess": Rule(
-        doc="No more lots are filled or cancelled than displayed; repair: what is displayed goes."
-        " An iceberg that is renewed within its packet breaks this",
+        doc="No more lots are filled or cancelled than displayed; repair: what is displayed goes,"
+        " the hidden lots of a fill are a print. An iceberg that is renewed within its packet breaks this",
         actions=("repair", "error"),
     ),
     "not_front": Rule(

@@ -99,6 +99,7 @@ def test_an_iceberg_goes_to_the_back(tmp_path: Path) -> None:
     assert rows_of(ticks)[3:] == [
         (KIND_TRADE, 0, 0, PRICE, 3, 2),
         (KIND_TRADE, 0, 0, PRICE, 4, 3),
+        (KIND_TRADE, 0, 0, PRICE, 2, 0),  # hidden lots, behind the displayed ones
         (KIND_LEVEL, 0, 0, PRICE, 3, 0),
     ]
     assert counts["excess"] == 1

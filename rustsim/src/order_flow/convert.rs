@@ -3,6 +3,7 @@
 use super::book::{Book, IdHasher};
 use super::counts::FlowCounts;
 use super::image::{Comparison, Image, Why};
+use super::prints::HiddenLots;
 use super::{
     ACTION_ADD, ACTION_CLEAR, ACTION_DELETE, ACTION_EXECUTE, ACTION_FILL, ACTION_MODIFY,
     ACTION_NONE, ACTION_PAUSE, ACTION_PRINT, ACTION_REDUCE, ACTION_SEED, FlowEvent, FlowFault,
@@ -19,8 +20,10 @@ use std::hash::BuildHasherDefault;
 /// Turns order events into rows; the book lives on from run to run.
 #[derive(Clone, Debug, Default)]
 pub struct OrderFlow {
-    book: Book,
-    counts: FlowCounts,
+    pub(super) book: Book,
+    pub(super) counts: FlowCounts,
+    // Lots filled beyond those displayed, to be told once the fills of the packet are.
+    pub(super) hidden: Vec<HiddenLots>,
     next_row: u64,
     has_places: bool,
     has_quotes: bool,
@@ -35,14 +38,14 @@ pub struct OrderFlow {
 }
 
 // One event on its way through the converter.
-struct Step<'a> {
-    event: &'a FlowEvent,
+pub(super) struct Step<'a> {
+    pub(super) event: &'a FlowEvent,
     index: u32,
     out: &'a mut FlowRows,
 }
 
 impl Step<'_> {
-    fn fault(&mut self, fault: FlowFault) {
+    pub(super) fn fault(&mut self, fault: FlowFault) {
         self.out.faults.push((fault, self.index));
     }
 
@@ -51,7 +54,7 @@ impl Step<'_> {
     }
 
     // Side and price, if the event states sound ones.
-    fn level(&self) -> Option<(Side, TickIndex)> {
+    pub(super) fn level(&self) -> Option<(Side, TickIndex)> {
         let price = self.event.price;
         let is_sound = price > -PRICE_ABS_MAX && price < PRICE_ABS_MAX;
         self.side().filter(|_| is_sound).map(|side| (side, price))
@@ -163,6 +166,9 @@ impl OrderFlow {
         out: &mut FlowRows,
     ) {
         let mut step = Step { event, index, out };
+        if event.action != ACTION_FILL {
+            self.print_hidden(&mut step);
+        }
         match event.action {
             ACTION_ADD => self.add(&mut step),
             ACTION_DELETE | ACTION_REDUCE => self.cancel(&mut step),
@@ -185,6 +191,7 @@ impl OrderFlow {
             *count += 1;
         }
         if event.ends_packet {
+            self.print_hidden(&mut step);
             self.end_packet(&mut step);
         }
     }
@@ -419,6 +426,9 @@ impl OrderFlow {
         let order = *self.book.order(slot);
         if event.qty > order.lots {
             step.fault(FlowFault::Excess);
+            if event.action == ACTION_FILL {
+                self.hide(&order, event.qty - order.lots);
+            }
         }
         let lots = event.qty.min(order.lots);
         if lots == 0 {
@@ -525,23 +535,6 @@ impl OrderFlow {
         }
     }
 
-    fn print(&mut self, step: &mut Step<'_>) {
-        let Some((side, price)) = step.level().filter(|_| step.event.qty > 0) else {
-            return step.fault(FlowFault::BadValue);
-        };
-        let is_inside = |side: Side| {
-            let best = self.book.best(side);
-            best.is_none_or(|best| side.is_better(price, best))
-        };
-        if is_inside(side) && is_inside(side.opposite()) {
-            self.counts.prints_inside += 1;
-            let lots = step.event.qty;
-            self.emit(step, KIND_TRADE, side, price, lots, 0, QueuePlace::NONE);
-        } else {
-            self.counts.prints_beside += 1;
-        }
-    }
-
     fn seed(&mut self, step: &mut Step<'_>) {
         let lots = step.event.qty;
         let Some((side, price)) = step.level().filter(|_| lots >= 0) else {
@@ -553,7 +546,7 @@ impl OrderFlow {
     }
 
     #[allow(clippy::too_many_arguments, reason = "the parts of one row")]
-    fn emit(
+    pub(super) fn emit(
         &mut self,
         step: &mut Step<'_>,
         kind: u8,

@@ -23,6 +23,7 @@
 //! from the displayed queue and fills own orders in it. Hidden lots are taken after all displayed lots of their price, so strictly between the
 //! best prices a print is a TRADE row: nothing displayed is touched, and an own displayed order at that price would have been hit first. At a
 //! price where something is displayed, or behind it, the print took nothing from any displayed queue: it makes no row and is counted.
+//! Lots that a fill tells beyond those its order displays (an iceberg, renewed within the packet) are such a print, behind the packet's fills.
 //!
 //! Cost: one hash lookup and a few loads per event, plus a binary search in the sorted prices of a side where an event names a price.
 //! Known limits: own-order effects are the replay's business; auctions are told, not matched.
@@ -31,6 +32,7 @@ mod book;
 mod convert;
 mod counts;
 mod image;
+mod prints;
 
 #[cfg(test)]
 mod tests;

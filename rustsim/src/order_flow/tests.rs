@@ -143,6 +143,37 @@ fn an_order_that_trades_out_of_turn_stands_in_front_from_then_on() {
 }
 
 #[test]
+fn hidden_lots_of_an_iceberg_trade_behind_the_displayed_ones() {
+    let mut flow = OrderFlow::new(false, false);
+    let out = run(
+        &mut flow,
+        &[
+            event(ACTION_ADD, 1, 0, 100, 3),
+            event(ACTION_ADD, 2, 0, 100, 4),
+            event(ACTION_ADD, 3, 0, 99, 4),
+            open_packet(event(ACTION_FILL, 1, 0, 100, 5)),
+            open_packet(event(ACTION_FILL, 2, 0, 100, 4)),
+            open_packet(event(ACTION_REDUCE, 2, 0, 100, 4)),
+            event(ACTION_MODIFY, 1, 0, 100, 3),
+            // Others are displayed: they were not reached, so the hidden lots were not either.
+            event(ACTION_ADD, 4, 0, 100, 1),
+            event(ACTION_FILL, 1, 0, 100, 5),
+        ],
+    );
+    let expected = [
+        (KIND_TRADE, 0, 100, 3, 1),
+        (KIND_TRADE, 0, 100, 4, 2),
+        (KIND_TRADE, 0, 100, 2, 0),
+        (KIND_LEVEL, 0, 100, 3, 0),
+        (KIND_LEVEL, 0, 100, 4, 0),
+        (KIND_TRADE, 0, 100, 3, 7),
+    ];
+    assert_eq!(told(&out)[3..], expected);
+    assert_eq!(out.faults, [(FlowFault::Excess, 3), (FlowFault::Excess, 8)]);
+    assert_eq!(flow.counts().prints_beside, 1);
+}
+
+#[test]
 fn a_fill_is_not_removed_twice_within_its_packet() {
     let mut flow = OrderFlow::new(false, false);
     let out = run(
