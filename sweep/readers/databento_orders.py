@@ -91,7 +91,8 @@ ORDER_RULES: Final[dict[str, Rule]] = {
     ),
     "excess": Rule(
         doc="No more lots are filled or cancelled than displayed; repair: what is displayed goes,"
-        " the hidden lots of a fill are a print. An iceberg that is renewed within its packet breaks this",
+        " the hidden lots of a fill are a print. An iceberg that is renewed within its packet"
+        " breaks this",
         actions=("repair", "error"),
     ),
     "not_front": Rule(
