@@ -1,6 +1,5 @@
-"""The message objects of the real SDK, recorded and read back; skipped where it is not installed."""
+"""The message objects of the real SDK, recorded and read back; skipped where it is missing."""
 
-import struct
 from pathlib import Path
 from typing import Any
 
@@ -40,10 +39,12 @@ def packed(value: Any) -> bytes:
     if isinstance(value, bool):
         return b"\xc3" if value else b"\xc2"
     if isinstance(value, int):
-        return struct.pack(">Bi", 0xD2, value)
+        return bytes([value])
     if isinstance(value, str):
-        return struct.pack(">BB", 0xD9, len(value)) + value.encode()
-    return struct.pack(">BH", 0xDC, len(value)) + b"".join(packed(item) for item in value)
+        return bytes([0xA0 | len(value)]) + value.encode()
+    count = len(value)
+    head = bytes([0x90 | count]) if count < 16 else b"\xdc" + count.to_bytes(2, "big")
+    return head + b"".join(packed(item) for item in value)
 
 
 @pytest.fixture

@@ -53,8 +53,8 @@ class Pretender:
 
     value = "TAIFEX"
 
-    @property
-    def __class__(self) -> type:  # type: ignore[misc]
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
         return str
 
 
