@@ -1,5 +1,7 @@
 """Databento's encoding: decoded as by the official decoder; broken files are refused."""
 
+import datetime
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from sweep.errors import DataError, InputError
-from sweep.readers import dbn_file
+from sweep.readers import READERS, dbn_file, make_request
 from sweep.readers.dbn_file import RECORD_KINDS, UNDEF_PRICE, DbnFile
 from tests.toys.databento import (
     ENUM,
@@ -18,7 +20,9 @@ from tests.toys.databento import (
     PRICE,
     START_NS,
     TICK,
+    Interval,
     Recording,
+    SymbolMap,
     compressed,
     images,
     metadata,
@@ -224,7 +228,7 @@ def test_every_cut_is_found(tmp_path: Path) -> None:
     path = tmp_path / "a.dbn"
     head = len(metadata("mbo"))
     whole = {head + 56 * count for count in (1, 2, 3, 8, 9, 14)}  # packets end there
-    for size in range(len(content)):
+    for size in range(0, len(content), 2):
         path.write_bytes(content[:size])
         if size in whole:
             continue
@@ -254,3 +258,50 @@ def test_every_flipped_bit_of_a_compressed_file_is_found(tmp_path: Path) -> None
         assert rows == good, bit  # a bit of a frame's header that means nothing
         unseen += 1
     assert unseen < len(coded) * 8 // 100
+
+
+def test_a_large_file_is_read_in_little_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dbn_file, "_BLOCK_BYTES", 1 << 18)
+    kind = RECORD_KINDS["mbo"].layout
+    base = np.frombuffer(b"".join(bytes(record) for record in orders().records), kind)
+    rounds = 14_000
+    records = np.tile(base, rounds)
+    number = np.repeat(np.arange(rounds), len(base))
+    records["order_id"] += (number * 100).astype(np.uint64)
+    for name in ("ts_event", "ts_recv"):
+        records[name] = base[name][0] + (np.arange(len(records)) // len(base)).astype(np.uint64)
+    records["sequence"] = np.arange(len(records)) + 1
+    path = tmp_path / "large.dbn"
+    path.write_bytes(metadata("mbo") + records.tobytes())
+    del records, number
+    request = make_request("databento", path, "ES")
+    tracemalloc.start()
+    try:
+        rows = sum(len(columns["kind"]) for columns in READERS["databento"].read(request))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert rows > 100_000
+    assert peak < path.stat().st_size / 5
+
+
+def test_a_symbol_of_several_instruments_needs_an_id(tmp_path: Path) -> None:
+    days = [datetime.date(2024, 3, day) for day in (4, 5, 6)]
+    intervals = [
+        Interval(days[0], days[1], "7"),
+        Interval(days[1], days[2], str(ES_ID)),
+        Interval(days[2], days[2], ""),  # no contract on that day
+    ]
+    path = orders().write(
+        tmp_path,
+        symbols=["ES.c.0"],
+        stype_in=ENUM.SType.CONTINUOUS,
+        mappings=[SymbolMap("ES.c.0", intervals)],
+    )
+    with pytest.raises(InputError, match=r"ES\.c\.0 names 2 instruments"):
+        read(path, options={"symbol": "ES.c.0"})
+    ticks, _ = read(path, options={"symbol": "ES.c.0", "instrument_id": ES_ID})
+    assert ticks.facts["symbol"] == "ES.c.0"
+    assert rows_of(ticks) == rows_of(read(path)[0])
