@@ -10,6 +10,7 @@ from sweep.errors import InputError
 from sweep.products import Product, find_product
 from sweep.readers import (
     binance_raw,
+    bybit_ob,
     canonical_parquet,
     databento,
     hftbacktest,
@@ -19,6 +20,7 @@ from sweep.readers import (
     shioaji_recording,
     synthetic,
     taifex_daily,
+    tardis_csv,
     twse_fixed,
 )
 from sweep.readers.audit import Audit, Rule
@@ -63,6 +65,12 @@ READERS: Final[dict[str, Reader]] = {
     "binance_raw": Reader(
         options=binance_raw.BinanceRawOptions, read=binance_raw.read, rules=binance_raw.RULES
     ),
+    "bybit_ob": Reader(
+        options=bybit_ob.BybitObOptions,
+        read=bybit_ob.read,
+        rules=bybit_ob.RULES,
+        companions=bybit_ob.companions,
+    ),
     "shioaji_parquet": Reader(
         options=shioaji_parquet.ShioajiParquetOptions, read=shioaji_parquet.read
     ),
@@ -82,6 +90,12 @@ READERS: Final[dict[str, Reader]] = {
     ),
     "taifex_daily": Reader(
         options=taifex_daily.TaifexDailyOptions, read=taifex_daily.read, rules=taifex_daily.RULES
+    ),
+    "tardis_csv": Reader(
+        options=tardis_csv.TardisCsvOptions,
+        read=tardis_csv.read,
+        rules=tardis_csv.RULES,
+        companions=tardis_csv.companions,
     ),
     "twse_fixed": Reader(
         options=twse_fixed.TwseFixedOptions, read=twse_fixed.read, rules=twse_fixed.RULES

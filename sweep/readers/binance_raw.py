@@ -58,7 +58,7 @@ from sweep.readers.ticks import (
     Session,
     Summary,
 )
-from sweep.readers.time_order import NS_PER_MS, ORDER_RULES, Arrivals, TimeOrder, in_chunks
+from sweep.readers.time_order import NS_PER_MS, ORDER_RULES, Arrivals, TapeRows, TimeOrder
 
 if TYPE_CHECKING:
     import polars as pl
@@ -200,15 +200,13 @@ class _Recording:
         self._counts: Counter[str] = Counter()
         self._others: Counter[str] = Counter()
         self._trades = TradeChain(audit=audit)
-        self._trade_count = 0
         self._trades_blind = 0  # left out: there was no book
         self._depth_ns = 0  # exchange time of the newest depth update
         self._linked_ns = 0  # of the newest one that was applied
         # Spans of exchange time without a book: their trades are left out.
         self._blind: list[tuple[int, int]] = []
         self._is_gap_due = False
-        self._row_count = 0
-        self._first_ns = 0
+        self._tape = TapeRows(has_local=clock.is_kept)
 
     def take(self, messages: Messages) -> Iterator[Columns]:
         """Yield the rows that are complete with the messages of the next block."""
@@ -456,14 +454,9 @@ class _Recording:
         is_blind |= rows["number"] < 0  # a snapshot that starts the tape is no trade
         is_blind &= rows["kind"] == KIND_TRADE
         self._trades_blind += int(is_blind.sum())
-        rows = {name: values[~is_blind] for name, values in rows.items()}
         if before_ns is not None:
             self._blind = [span for span in self._blind if span[1] >= before_ns]
-        if len(rows["exch_ns"]):
-            self._first_ns = self._first_ns or int(rows["exch_ns"][0])
-            self._trade_count += int((rows["kind"] == KIND_TRADE).sum())
-            self._row_count += len(rows["exch_ns"])
-            yield from in_chunks(rows, has_local=self._clock.is_kept)
+        yield from self._tape.chunks({name: values[~is_blind] for name, values in rows.items()})
 
     def finish(self) -> Iterator[Columns]:
         """Yield what waited for more lines."""
@@ -471,7 +464,7 @@ class _Recording:
         if self._chain.state is not State.LINKED:
             self._blind.append((self._linked_ns, 1 << 62))
         yield from self._pop(None)
-        if not self._row_count:
+        if not self._tape.row_count:
             found = self._chain.facts()
             message = "no depth update can be applied"
             advice = "a snapshot must connect to the updates" if self._survey.snapshots else ""
@@ -479,14 +472,14 @@ class _Recording:
 
     def summary(self) -> Summary:
         """Return what is known about the whole file."""
-        day = _EPOCH + datetime.timedelta(days=self._first_ns // _DAY_NS)
-        session = Session(name=day.isoformat(), row_start=0, row_stop=self._row_count)
+        day = _EPOCH + datetime.timedelta(days=self._tape.first_ns // _DAY_NS)
+        session = Session(name=day.isoformat(), row_start=0, row_stop=self._tape.row_count)
         facts = {
             "lines": self._survey.lines,
             "lines_by_stream": dict(sorted((self._counts - Counter()).items())),
             "other_streams": dict(sorted(self._others.items())),
             "symbol": self._symbol,
-            "trades": self._trade_count,
+            **self._tape.facts(),
             "trades_without_book": self._trades_blind,
             "clock": self._survey.latencies.facts() | self._clock.facts(),
             **self._chain.facts(),

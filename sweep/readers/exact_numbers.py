@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _DECIMAL_FORM: Final = r"^[0-9]{1,9}(\.[0-9]{1,9})?$"
 _ANY_FORM: Final = re.compile(r"(?=.{1,64}$)[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]{1,6})?", re.ASCII)
 _INTEGER_FORM: Final = r"^[0-9]{1,18}$"
+_SECONDS_FORM: Final = r"^[0-9]{10}(\.[0-9]{1,9})?$"
 _NANO: Final = 10**9
 _UNITS_MAX: Final = 2**31 - 1
 
@@ -82,3 +83,16 @@ def integers(texts: "pl.Series") -> tuple[npt.NDArray[np.int64], npt.NDArray[np.
     good = texts if is_good.all() else texts.set(~is_good, "0")
     values: npt.NDArray[Any] = good.cast(pl.Int64).to_numpy()
     return values, ~is_good.to_numpy()
+
+
+def nanoseconds(texts: "pl.Series") -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    """Return seconds since 1970, with up to 9 decimals, in ns; and which texts are something else.
+
+    "1733011200.5" is 1733011200500000000; times are of the years 2001 to 2262.
+    """
+    import polars as pl
+
+    is_good = texts.str.contains(_SECONDS_FORM).fill_null(value=False)
+    good = texts if is_good.all() else texts.set(~is_good, "0")
+    exact = good.cast(pl.Decimal(19, 9)).to_physical().cast(pl.Int64)
+    return exact.to_numpy(), ~is_good.to_numpy()

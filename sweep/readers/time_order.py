@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sweep.readers.audit import Audit, Rule
-from sweep.readers.ticks import COLUMNS, Columns
+from sweep.readers.ticks import COLUMNS, KIND_TRADE, Columns
 
 NS_PER_MS: Final = 1_000_000
 CHUNK_ROWS: Final = 1 << 18
@@ -114,12 +114,55 @@ class TimeOrder:
         return {name: values[:stop] for name, values in rows.items()} if stop else None
 
 
-def in_chunks(rows: dict[str, npt.NDArray[Any]], *, has_local: bool) -> list[Columns]:
-    """Return sorted rows as canonical columns of bounded size."""
-    names = [name for name in COLUMNS if name in rows and (has_local or name != "local_ns")]
-    columns = {name: np.ascontiguousarray(rows[name], dtype=COLUMNS[name]) for name in names}
-    starts = range(0, len(rows["exch_ns"]), CHUNK_ROWS)
-    return [
-        {name: values[start : start + CHUNK_ROWS] for name, values in columns.items()}
-        for start in starts
-    ]
+@dataclass(slots=True)
+class TapeRows:
+    """Hands sorted rows on as canonical columns, and counts them.
+
+    Local times of a tape do not fall: a strategy sees the feed in the order of exchange time, so
+    what overtook an older message is seen no earlier than that one. Such rows are counted.
+
+    Attributes:
+        has_local: Whether rows carry local times.
+        first_ns: Exchange time of the first row.
+        raised: Rows whose local time was raised to the one before.
+    """
+
+    has_local: bool
+    row_count: int = 0
+    first_ns: int = 0
+    trades: int = 0
+    raised: int = 0
+    raised_ns_max: int = 0
+    _local_ns: int = 0
+
+    def chunks(self, rows: dict[str, npt.NDArray[Any]]) -> list[Columns]:
+        """Return rows, which follow the last ones, as columns of bounded size."""
+        count = len(rows["exch_ns"])
+        if not count:
+            return []
+        self.first_ns = self.first_ns or int(rows["exch_ns"][0])
+        self.row_count += count
+        self.trades += int((rows["kind"] == KIND_TRADE).sum())
+        names = [name for name in COLUMNS if name in rows]
+        columns = {name: np.ascontiguousarray(rows[name], dtype=COLUMNS[name]) for name in names}
+        if self.has_local:
+            local_ns = columns["local_ns"]
+            columns["local_ns"] = np.maximum.accumulate(np.maximum(local_ns, self._local_ns))
+            by_ns = columns["local_ns"] - local_ns
+            self.raised += int((by_ns > 0).sum())
+            self.raised_ns_max = max(self.raised_ns_max, int(by_ns.max()))
+            self._local_ns = int(columns["local_ns"][-1])
+        else:
+            columns.pop("local_ns", None)
+        return [
+            {name: values[start : start + CHUNK_ROWS] for name, values in columns.items()}
+            for start in range(0, count, CHUNK_ROWS)
+        ]
+
+    def facts(self) -> dict[str, Any]:
+        """Return what was counted."""
+        found: dict[str, Any] = {"trades": self.trades}
+        if self.has_local:
+            found["rows_seen_later"] = self.raised
+            found["rows_seen_later_ms_max"] = self.raised_ns_max / NS_PER_MS
+        return found

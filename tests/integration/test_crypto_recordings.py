@@ -1,19 +1,28 @@
 """The readers of crypto recordings, on real ones: what is known about the files comes out."""
 
+import csv
+import json
 import os
+import zipfile
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import pytest
 
+import rustsim
+from sweep.data import ensure_tapes
 from sweep.errors import DataError
 from sweep.readers import read_ticks
-from sweep.readers.ticks import KIND_CLEAR, KIND_TRADE, Ticks
+from sweep.readers.ticks import KIND_CLEAR, KIND_LEVEL, KIND_TRADE, Ticks
+from sweep.source import SourceConfig
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = Path(os.environ.get("SWEEP_SHARED_DATA", ROOT.parent / "shared" / "data"))
 BINANCE = SHARED / "binance"
+TARDIS = SHARED / "tardis_samples"
+BYBIT = SHARED / "bybit" / "xrpusdt-ob500.data.zip"
 
 needs_binance = pytest.mark.skipif(
     not BINANCE.is_dir(), reason=f"no Binance recordings under {BINANCE}: set SWEEP_SHARED_DATA"
@@ -86,3 +95,115 @@ def test_binance_product_of_another_market_is_refused() -> None:
         read_binance("spot_btcusdt", "BTCUSDT")
     with pytest.raises(DataError, match="the symbol is ETHUSDT, the product BTCUSDT"):
         read_binance("usdm_ethusdt", "BTCUSDT")
+
+
+@needs_binance
+def test_binance_recording_becomes_a_tape_of_every_product(tmp_path: Path) -> None:
+    for stem, product, *_ in RECORDINGS:
+        source = SourceConfig(
+            reader="binance_raw",
+            instrument=product,
+            paths=(BINANCE / f"{stem}_20240808.gz",),
+            check=POLICY,
+        )
+        (tape,) = ensure_tapes(source, tmp_path)
+        opened = rustsim.Tape.open(str(tape.path))
+        assert opened.has_local
+        assert tape.facts["rows_seen_later_ms_max"] < 200
+        value = tape.instrument["tick_value_minor"]
+        assert (value is None) == (product == "BTCUSD_PERP")
+
+
+# In September 2020 a tick of the perpetual was a tenth of today's.
+BTCUSDT_2020: Final = {
+    "venue": "BINANCE_USDM",
+    "currency": "USDT",
+    "minor_per_unit": 100_000_000,
+    "tick_size": "0.01",
+    "lot_size": "0.001",
+    "multiplier": "1",
+}
+
+TARDIS_FILES: Final = [
+    ("binance-futures_book_snapshot_25_BTCUSDT", "BTCUSDT", 10, 25),
+    ("binance-futures_book_snapshot_5_BTCUSDT", "BTCUSDT", 10, 5),
+    ("bitmex_trades_XBTUSD", "XBTUSD", 10, 0),
+    ("deribit_incremental_book_L2_BTC-PERPETUAL", "BTC-PERPETUAL", 15, 0),
+    ("huobi-dm-swap_quotes_BTC-USD", "BTC-USD_HUOBI", 10, 1),
+]
+
+
+@pytest.mark.skipif(not TARDIS.is_dir(), reason=f"no Tardis samples under {TARDIS}")
+@pytest.mark.parametrize(("stem", "product", "lines", "visible"), TARDIS_FILES)
+def test_tardis_sample_replays_what_its_text_says(
+    stem: str, product: str, lines: int, visible: int
+) -> None:
+    path = TARDIS / f"{stem}.csv"
+    described = BTCUSDT_2020 if product == "BTCUSDT" else None
+    ticks = read_ticks("tardis_csv", path, product, product=described)
+    assert ticks.facts["lines"] == lines
+    assert ticks.instrument["visible_levels"] == visible
+    assert ticks.facts["clock"]["negative_latencies"] == 0
+    with path.open(encoding="utf-8") as file:
+        records = list(csv.DictReader(file))
+    assert int(ticks.columns["exch_ns"][0]) == int(records[0]["timestamp"]) * 1_000
+    assert int(ticks.columns["local_ns"][-1]) <= int(records[-1]["local_timestamp"]) * 1_000
+    tick, lot = (Decimal(ticks.facts["product"][name]) for name in ("tick_size", "lot_size"))
+    if "trades" in stem:
+        told = [(Decimal(one["price"]) / tick, Decimal(one["amount"]) / lot) for one in records]
+        assert told == list(
+            zip(*(ticks.columns[n].tolist() for n in ("price", "qty")), strict=True)
+        )
+        return
+    expected = book_of(records, tick, lot)
+    assert standing(ticks) == expected
+
+
+def book_of(records: list[dict[str, str]], tick: Decimal, lot: Decimal) -> dict[Any, int]:
+    """Return the levels that stand at the end, by side and tick, as the text tells them."""
+    last = records[-1]
+    if "is_snapshot" in last:
+        pairs = [(one["side"] == "ask", one["price"], one["amount"]) for one in records]
+    elif "ask_price" in last:
+        pairs = [
+            (is_ask, last[f"{n}_price"], last[f"{n}_amount"])
+            for is_ask, n in ((False, "bid"), (True, "ask"))
+        ]
+    else:
+        names = [key.removesuffix(".price") for key in last if key.endswith(".price")]
+        pairs = [(n.startswith("ask"), last[f"{n}.price"], last[f"{n}.amount"]) for n in names]
+    book = {}
+    for is_ask, price, amount in pairs:
+        book[int(is_ask), int(Decimal(price) / tick)] = int(Decimal(amount) / lot)
+    return {key: lots for key, lots in book.items() if lots}
+
+
+def standing(ticks: Ticks) -> dict[Any, int]:
+    """Return the levels that stand after the last row, by side and tick."""
+    book: dict[Any, int] = {}
+    names = ("kind", "side", "price", "qty")
+    for kind, side, price, qty in zip(*(ticks.columns[n].tolist() for n in names), strict=True):
+        if kind == KIND_CLEAR:
+            book = {}
+        elif kind == KIND_LEVEL:
+            book[side, price] = qty
+    return {key: lots for key, lots in book.items() if lots}
+
+
+@pytest.mark.skipif(not BYBIT.is_file(), reason=f"no Bybit archive at {BYBIT}")
+def test_bybit_archive_replays_what_its_text_says() -> None:
+    ticks = read_ticks("bybit_ob", BYBIT, "XRPUSDT_BYBIT")
+    facts = ticks.facts
+    assert (facts["lines"], facts["snapshots"], facts["deltas"]) == (50, 1, 49)
+    assert (facts["depth_gaps"], facts["crossed_messages"], facts["locked_messages"]) == (0, 0, 0)
+    assert facts["levels_max"] == 500
+    assert facts["topic"] == "orderbook.500.XRPUSDT"
+    assert (np.diff(ticks.columns["exch_ns"]) >= 0).all()
+    with zipfile.ZipFile(BYBIT) as archive:
+        messages = [json.loads(line) for line in archive.open(archive.namelist()[0])]
+    book: dict[Any, int] = {}
+    for message in messages:
+        for side, name in ((0, "b"), (1, "a")):
+            for price, size in message["data"][name]:
+                book[side, int(Decimal(price) * 10_000)] = int(size)
+    assert standing(ticks) == {key: lots for key, lots in book.items() if lots}

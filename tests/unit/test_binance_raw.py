@@ -8,8 +8,10 @@ from typing import Any, Final
 import numpy as np
 import pytest
 
+from sweep.data import ensure_tapes
 from sweep.errors import DataError, InputError
-from sweep.readers import READERS, make_request, read_ticks
+from sweep.readers import READERS, binance_raw, make_request, read_ticks
+from sweep.readers.text_lines import line_blocks
 from sweep.readers.ticks import (
     FLAG_GAP,
     FLAG_IMAGE,
@@ -18,6 +20,7 @@ from sweep.readers.ticks import (
     KIND_TRADE,
     Ticks,
 )
+from sweep.source import SourceConfig
 
 START_MS: Final = 1_700_000_000_000
 LATENCY_NS: Final = 5_000_000
@@ -142,8 +145,20 @@ def test_recording_starts_at_the_snapshot_and_is_sorted_by_exchange_time(tmp_pat
 def test_local_times_are_those_of_the_lines(tmp_path: Path) -> None:
     ticks = read(tmp_path, recording())
     later = ticks.columns["local_ns"] - ticks.columns["exch_ns"]
-    assert later[4:].tolist() == [LATENCY_NS] * 2 + [10_500_000] + [LATENCY_NS] * 3
+    # The update that overtook the trade is seen no earlier than the trade.
+    late = [LATENCY_NS] * 2 + [10_500_000, 5_500_000] + [LATENCY_NS] * 2
+    assert later[4:].tolist() == late
+    assert ticks.facts["rows_seen_later"] == 1
+    assert ticks.facts["rows_seen_later_ms_max"] == 0.5
     assert set(later[:4].tolist()) == {LATENCY_NS + 20_000_000}, "the answer to a request is late"
+
+
+def test_recording_becomes_a_tape(tmp_path: Path) -> None:
+    path = write(tmp_path, recording())
+    source = SourceConfig(reader="binance_raw", instrument="BTCUSDT", paths=(path,))
+    (tape,) = ensure_tapes(source, tmp_path / "tapes")
+    assert tape.row_count == len(EXPECTED)
+    assert tape.facts["checks"]["depth_gap"]["count"] == 0
 
 
 def test_bare_streams_and_spaces_make_the_same_rows(tmp_path: Path) -> None:
@@ -171,12 +186,7 @@ def test_rows_do_not_depend_on_the_size_of_blocks(
     ]
     lines += [trade(1_500 + k, 10 + k, "100.2", "0.010", sold=False) for k in range(40)]
     whole = read(tmp_path, lines)
-    default = READERS["binance_raw"].read.__globals__["line_blocks"]
-    monkeypatch.setitem(
-        READERS["binance_raw"].read.__globals__,
-        "line_blocks",
-        lambda path: default(path, block_bytes),
-    )
+    monkeypatch.setattr(binance_raw, "line_blocks", lambda path: line_blocks(path, block_bytes))
     pieces = read(tmp_path, lines)
     for name, values in whole.columns.items():
         np.testing.assert_array_equal(values, pieces.columns[name], err_msg=name)
@@ -346,7 +356,7 @@ def test_clock_behind_is_shifted_to_the_stated_floor(tmp_path: Path) -> None:
         options={"latency_floor_us": 700},
     )
     later = ticks.columns["local_ns"] - ticks.columns["exch_ns"]
-    assert later[4:].tolist() == [700_000] * 2 + [6_200_000] + [700_000] * 3
+    assert later[4:].tolist() == [700_000] * 2 + [6_200_000, 1_200_000] + [700_000] * 2
     assert ticks.facts["clock"]["local_shift_us"] == 1_245_700.0
     assert ticks.facts["clock"]["latency_us_minimum"] == -1_245_000.0
 
