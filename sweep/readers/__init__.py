@@ -16,6 +16,7 @@ from sweep.readers import (
     hftbacktest,
     lobster,
     plausible,
+    shioaji_columns,
     shioaji_parquet,
     shioaji_recording,
     synthetic,
@@ -82,6 +83,12 @@ READERS: Final[dict[str, Reader]] = {
     ),
     "hftbacktest": Reader(
         options=hftbacktest.HftbacktestOptions, read=hftbacktest.read, rules=hftbacktest.RULES
+    ),
+    "shioaji_columns": Reader(
+        options=shioaji_columns.ShioajiColumnsOptions,
+        read=shioaji_columns.read,
+        rules=shioaji_columns.RULES,
+        companions=shioaji_columns.companions,
     ),
     "shioaji_recording": Reader(
         options=shioaji_recording.ShioajiRecordingOptions,

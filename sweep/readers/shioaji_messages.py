@@ -53,11 +53,12 @@ from sweep.readers.taiwan_clock import (
 from sweep.readers.ticks import SIDE_ASK, SIDE_BID, Columns, Request, Summary
 
 VISIBLE_LEVELS: Final = 5
+# A message this much older than the one before it was not overtaken: the file is not in order.
+_LATE_NS_MAX: Final = 5 * SECOND_NS
 _CHUNK_RECORDS: Final = 1 << 15
 _LOTS_MAX: Final = (1 << 31) - 1
 _EPOCH_DAY: Final = datetime.date(1970, 1, 1).toordinal()
 _SIDES: Final = {0: SIDE_UNKNOWN, 1: SIDE_ASK, 2: SIDE_BID}
-_NO_LEVELS: Final = [0] * VISIBLE_LEVELS
 # Money of one tick of one share must be whole: hundredths of a dollar.
 _ODD_LOT_MINOR_UNITS: Final = 100
 
@@ -66,6 +67,10 @@ RULES: Final = {
         doc="Times of a contract never fall; repair keeps the order of receipt and raises a time "
         "to that of the message before",
         actions=("repair", "drop", "error"),
+    ),
+    "far_back": Rule(
+        doc="No message is more than five seconds older than the one before it; drop leaves it out",
+        actions=("error", "drop"),
     ),
     "local_order": Rule(
         doc="Receive times never fall; repair raises one to the latest before it",
@@ -147,14 +152,24 @@ class _Waiting:
 class MessageRows:
     """Takes messages of one contract in order, gives rows."""
 
-    def __init__(self, request: Request, options: MessageOptions, *, has_local: bool) -> None:
+    def __init__(
+        self,
+        request: Request,
+        options: MessageOptions,
+        *,
+        has_local: bool,
+        visible_levels: int = VISIBLE_LEVELS,
+    ) -> None:
         """Make a converter.
 
         Args:
             request: Instrument, audit and product.
             options: Which messages are read.
             has_local: Messages come with a receive time.
+            visible_levels: Levels a side of a whole picture.
         """
+        self._levels_max = visible_levels
+        self._no_levels = [0] * visible_levels
         self._request, self._options = request, options
         self.code = options.code or request.instrument
         self._has_local = has_local
@@ -162,7 +177,7 @@ class MessageRows:
         self._prices: PriceTexts | None = None
         self._is_stock: bool | None = None
         self._waiting = _Waiting()
-        self._images = BookImages(VISIBLE_LEVELS)
+        self._images = BookImages(visible_levels)
         self._sessions: Sessions | None = None
         self._exch_ns = self._local_ns = 0
         self._total: int | None = None  # of the last tick, and its time
@@ -197,7 +212,8 @@ class MessageRows:
         """Take one message.
 
         Args:
-            kind: Type of the message in the SDK.
+            kind: Type of the message in the SDK; `HistorySTK` and `HistoryFOP` for a row of its
+                `ticks()`: a trade and the best prices.
             values: Its fields; prices as decimal text, times as ISO 8601 or datetime.
             where: Named in messages about it.
             local_ns: Receive time, UTC.
@@ -212,7 +228,8 @@ class MessageRows:
         exch_ns = self._time(values, where)
         if exch_ns is None:
             return
-        has_image, has_trade = not kind.startswith("Tick"), not kind.startswith("BidAsk")
+        has_image = "bid_price" in values if _is_history(kind) else not kind.startswith("Tick")
+        has_trade = not kind.startswith("BidAsk")
         if self._in_gap and not has_image:
             self._counts["messages_after_gaps"] += 1
             return
@@ -261,6 +278,9 @@ class MessageRows:
         if exch_ns < self._exch_ns:
             late = (self._exch_ns - exch_ns) // 1_000
             detail = f"a time {late} us before that of the message above"
+            if self._exch_ns - exch_ns > _LATE_NS_MAX:
+                self._request.audit.hit("far_back", where, detail)
+                return None
             if self._request.audit.hit("time_order", where, detail) == "drop":
                 return None
             exch_ns = self._exch_ns
@@ -294,10 +314,10 @@ class MessageRows:
             prices, lots = values.get(f"{side}_price"), values.get(f"{side}_volume")
             if not isinstance(prices, list) or not isinstance(lots, list):
                 raise self._bad(where, f"expected lists of {side} prices and volumes", prices)
-            if len(prices) != len(lots) or len(prices) > VISIBLE_LEVELS:
-                what = f"expected up to {VISIBLE_LEVELS} {side} prices and as many volumes"
+            if len(prices) != len(lots) or len(prices) > self._levels_max:
+                what = f"expected up to {self._levels_max} {side} prices and as many volumes"
                 raise self._bad(where, what, [prices, lots])
-            filled = VISIBLE_LEVELS - len(prices)
+            filled = self._levels_max - len(prices)
             quantities = [self._lots(value, where) for value in lots] + [0] * filled
             ticks = [self._price(price, where) for price in prices] + [0] * filled
             if None in quantities or any(
@@ -312,11 +332,15 @@ class MessageRows:
         self, kind: str, values: Mapping[str, Any], where: str
     ) -> tuple[int, int, int] | None:
         """Return price, lots and side of the trade; None if the message is left out."""
-        total = self._lots(values.get("total_volume"), where)
-        if total is None:
-            return None
-        before, self._total = self._total, total
+        if _is_history(kind):  # what the SDK hands out later has no total
+            total = before = None
+        else:
+            total = self._lots(values.get("total_volume"), where)
+            if total is None:
+                return None
+            before, self._total = self._total, total
         if kind.startswith("Quote"):
+            assert total is not None
             volume = total - before if before is not None and total > before else 0
         else:
             stated = self._lots(values.get("volume"), where)
@@ -327,7 +351,7 @@ class MessageRows:
                 self._total = before
                 if not volume:
                     return None
-            elif not self._is_continued(before, total, volume, where):
+            elif total is not None and not self._is_continued(before, total, volume, where):
                 return None
             elif not volume:
                 self._request.audit.hit("whole_lots", where, "a tick without volume")
@@ -407,7 +431,7 @@ class MessageRows:
         waiting.is_indicative.append(is_suspended or _truth(values.get("simtrade")))
         waiting.is_gap.append(self._in_gap)
         waiting.is_image.append(image is not None)
-        bid_price, bid_qty, ask_price, ask_qty = image or (_NO_LEVELS,) * 4
+        bid_price, bid_qty, ask_price, ask_qty = image or (self._no_levels,) * 4
         waiting.bid_price.append(bid_price)
         waiting.bid_qty.append(bid_qty)
         waiting.ask_price.append(ask_price)
@@ -490,7 +514,7 @@ class MessageRows:
             found = ", ".join(f"{name} {count}" for name, count in self._counts.items() if count)
             hint = "data.source.options.code, board and messages choose"
             raise DataError(f"{message} ({found or 'none there'}); {hint}")
-        instrument = self._product.exchange_part(visible_levels=VISIBLE_LEVELS)
+        instrument = self._product.exchange_part(visible_levels=self._levels_max)
         own = {
             "code": self.code,
             "messages": dict(sorted(self.kinds.items())),
@@ -504,6 +528,10 @@ class MessageRows:
             sessions=self._sessions.listed(self._row_count),
             facts=own | self._images.counts | self._counts | dict(facts),
         )
+
+
+def _is_history(kind: str) -> bool:
+    return kind.startswith("History")
 
 
 def _truth(value: Any) -> bool:
