@@ -14,8 +14,8 @@ that changed; `u` counts them. What is made of them:
   merged by exchange time, a trade in front of book messages of its time;
 - one file is one session.
 
-Known limits: engine times are whole milliseconds; a message is the sum of what happened since the last, 100 ms
-before in the archive of 500 levels.
+Known limits: engine times are whole milliseconds; a message is the sum of what happened since the
+last one, 100 ms before in archives of 500 levels.
 """
 
 import datetime

@@ -61,13 +61,9 @@ class CsvFile:
             if block.is_cut and not columns:
                 number = block.first_line + block.line_count - 1
                 audit.hit("cut_line", f"{self.unit} {number}", "the line has no end")
-            body = block
-            if block.first_line == 1:
-                text = block.text.partition(b"\n")[2]
-                if not text:
-                    continue
-                body = Block(first_line=2, text=text)
-            yield self._parse(body, audit, columns)
+            body = block.without_first() if block.first_line == 1 else block
+            if body is not None:
+                yield self._parse(body, audit, columns)
 
     def _parse(self, block: Block, audit: Audit, columns: tuple[str, ...]) -> CsvBlock:
         number = np.arange(block.first_line, block.first_line + block.line_count)

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 # point make at most 18 digits, which a signed 64-bit integer holds.
 _DECIMAL_FORM: Final = r"^[0-9]{1,9}(\.[0-9]{1,9})?$"
 _ANY_FORM: Final = re.compile(r"(?=.{1,64}$)[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]{1,6})?", re.ASCII)
-_INTEGER_FORM: Final = r"^[0-9]{1,18}$"
+_POWERS: Final = 10 ** np.arange(19, dtype=np.int64)
 _SECONDS_FORM: Final = r"^[0-9]{10}(\.[0-9]{1,9})?$"
 _NANO: Final = 10**9
 _UNITS_MAX: Final = 2**31 - 1
@@ -76,13 +76,18 @@ def _whole(text: str | None) -> Decimal | None:
 
 
 def integers(texts: "pl.Series") -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
-    """Return whole numbers of up to 18 digits, and which texts are something else (0 there)."""
+    """Return whole numbers of up to 18 digits, and which texts are something else (0 there).
+
+    Signs and leading zeros are something else.
+    """
     import polars as pl
 
-    is_good = texts.str.contains(_INTEGER_FORM).fill_null(value=False)
-    good = texts if is_good.all() else texts.set(~is_good, "0")
-    values: npt.NDArray[Any] = good.cast(pl.Int64).to_numpy()
-    return values, ~is_good.to_numpy()
+    digits = texts.str.len_bytes().fill_null(0).to_numpy()
+    values = texts.cast(pl.Int64, strict=False).fill_null(-1).to_numpy()
+    # A number has as many digits as its text has characters, or the text holds something else.
+    least = _POWERS[digits.clip(1, 19) - 1]
+    good = (digits <= 18) & ((values >= least) | ((values == 0) & (digits == 1)))
+    return np.where(good, values, 0), ~good
 
 
 def nanoseconds(texts: "pl.Series") -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:

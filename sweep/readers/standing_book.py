@@ -17,6 +17,9 @@ BOOK_RULES: Final[dict[str, Rule]] = {
     ),
 }
 
+# Prices of a book lie close enough for a table by price; a few far ones make it too wide.
+_TABLE_MAX: Final = 1 << 23
+
 Arrays = dict[str, npt.NDArray[Any]]
 
 
@@ -134,12 +137,26 @@ def _last_words(rows: Arrays) -> Arrays:
     """Return the levels that stand after the rows."""
     clears = np.flatnonzero(rows["kind"] == KIND_CLEAR)
     first = int(clears[-1]) + 1 if len(clears) else 0
-    found = np.flatnonzero(rows["kind"][first:] == KIND_LEVEL)[::-1] + first
-    # The last word on each level: unique() keeps the first of equal keys, so look from the end.
+    found = np.flatnonzero(rows["kind"][first:] == KIND_LEVEL) + first
     key = rows["price"][found].astype(np.int64) * 2 + rows["side"][found]
-    last = found[np.unique(key, return_index=True)[1]]
+    last = found[_last_places(key)]
     last = last[rows["qty"][last] > 0]
     return {name: rows[name][last] for name in ("side", "price", "qty")}
+
+
+def _last_places(keys: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return where each key stands last, by ascending key."""
+    if not len(keys):
+        return np.zeros(0, np.int64)
+    low = int(keys.min())
+    width = int(keys.max()) - low + 1
+    if width > _TABLE_MAX:
+        # unique() keeps the first of equal keys, so look from the end.
+        return len(keys) - 1 - np.unique(keys[::-1], return_index=True)[1]
+    table = np.full(width, -1, np.int32)
+    table[keys - low] = np.arange(len(keys), dtype=np.int32)  # of equal keys the last one stays
+    places = table[table >= 0]
+    return places.astype(np.int64)
 
 
 def differences(standing: Arrays, image: Arrays) -> Arrays:

@@ -10,9 +10,9 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Any, Final, Self
 
 from sweep.errors import DataError
 
@@ -32,15 +32,27 @@ class Block:
     Attributes:
         first_line: Number of the first of them, from 1.
         text: The lines, each with its end; only the last line of a file may lack it.
+        line_count: Number of lines.
     """
 
     first_line: int
     text: bytes
+    line_count: int
 
-    @property
-    def line_count(self) -> int:
-        """Number of lines."""
-        return self.text.count(b"\n") + (not self.text.endswith(b"\n"))
+    @classmethod
+    def of(cls, first_line: int, text: bytes) -> Self:
+        """Return a block of a text that is not empty."""
+        count = text.count(b"\n") + (not text.endswith(b"\n"))
+        return cls(first_line=first_line, text=text, line_count=count)
+
+    def without_first(self) -> Self | None:
+        """Return the lines after the first; None if there are none."""
+        text = self.text.partition(b"\n")[2]
+        if not text:
+            return None
+        return replace(
+            self, first_line=self.first_line + 1, text=text, line_count=self.line_count - 1
+        )
 
     @property
     def is_cut(self) -> bool:
@@ -72,7 +84,7 @@ def line_blocks(path: Path, block_bytes: int = BLOCK_BYTES) -> Iterator[Block]:
                 text = b"".join((*pieces, piece[:end]))
                 pieces = [piece[end:]] if end < len(piece) else []
                 held = len(piece) - end
-                block = Block(first_line=first_line, text=text)
+                block = Block.of(first_line, text)
                 first_line += block.line_count
                 yield block
     except _DAMAGE as error:
@@ -80,7 +92,7 @@ def line_blocks(path: Path, block_bytes: int = BLOCK_BYTES) -> Iterator[Block]:
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error}") from error
     if pieces:
-        yield Block(first_line=first_line, text=b"".join(pieces))
+        yield Block.of(first_line, b"".join(pieces))
 
 
 def _open(path: Path, stack: ExitStack) -> IO[bytes]:

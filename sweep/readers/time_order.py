@@ -103,15 +103,21 @@ class TimeOrder:
             return None
         names = self._waiting[0]
         rows = {name: np.concatenate([part[name] for part in self._waiting]) for name in names}
-        order = np.lexsort((rows["number"], rows["exch_ns"]))
-        rows = {name: values[order] for name, values in rows.items()}
-        stop = len(order)
+        if not _is_sorted(rows):
+            order = np.lexsort((rows["number"], rows["exch_ns"]))
+            rows = {name: values[order] for name, values in rows.items()}
+        stop = len(rows["exch_ns"])
         if before_ns is not None:
             stop = int(np.searchsorted(rows["exch_ns"], before_ns))
-        self._waiting = [{name: values[stop:] for name, values in rows.items()}]
-        if stop == len(order):
-            self._waiting = []
+        # Copies: what waits must not keep the memory of what went.
+        waiting = {name: values[stop:].copy() for name, values in rows.items()}
+        self._waiting = [waiting] if len(waiting["exch_ns"]) else []
         return {name: values[:stop] for name, values in rows.items()} if stop else None
+
+
+def _is_sorted(rows: dict[str, npt.NDArray[Any]]) -> bool:
+    step = np.diff(rows["exch_ns"])
+    return bool(((step > 0) | ((step == 0) & (np.diff(rows["number"]) >= 0))).all())
 
 
 @dataclass(slots=True)
