@@ -15,10 +15,17 @@ _KINDS: dict[Any, Literal["int", "float", "bool", "text"]] = {
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Declared:
-    """One declared field: its rule, and its default if it has one."""
+    """One declared field.
+
+    Attributes:
+        rule: What the value, or each value of a list, may be.
+        default: None if it has none.
+        is_list: Whether it is a list of texts.
+    """
 
     rule: Rule
     default: Any = None
+    is_list: bool = False
 
 
 def declared_rules(declaration: type) -> dict[str, Declared]:
@@ -41,6 +48,8 @@ def _declared(item: "dataclasses.Field[Any]", hint: Any) -> Declared:
     kinds = [kind for kind in get_args(hint) if kind is not type(None)]
     if get_origin(hint) is Literal:
         return Declared(rule=Rule(kind="text", options=tuple(map(str, kinds))), default=default)
+    if get_origin(hint) is tuple:
+        return Declared(rule=Rule(kind="text"), default=default, is_list=True)
     wanted = kinds[0] if len(kinds) == 1 else hint
     if wanted not in _KINDS:
         raise TypeError(f"{item.name}: a study file cannot write a value of the type {hint}")

@@ -10,8 +10,8 @@ from sweep.declared import declared_rules, is_required
 from sweep.document import Node
 from sweep.errors import InputError
 from sweep.products import Product
-from sweep.readers import OPTIONS, READERS, RULES
-from sweep.reading import NOT_BUILT, Fields
+from sweep.readers import OPTIONS, READERS, RULES, make_options
+from sweep.reading import NOT_BUILT, Fields, Rule
 from sweep.schema import DataSection
 from sweep.source import SourceConfig
 from sweep.space import Scalar
@@ -41,11 +41,15 @@ def _source(fields: Fields, folder: Path) -> SourceConfig:
     pattern = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
     instrument = fields.text("instrument", pattern, "a name of up to 64 letters and digits")
     needs_files = reader not in READERS or READERS[reader].needs_files
-    options: dict[str, Scalar] = {}
+    options: dict[str, Any] = {}
     paths: tuple[Path, ...] = ()
     if reader in OPTIONS:
         key = "options" if needs_files else "generate"
-        options = decode_options(fields.section(key), OPTIONS[reader])
+        section = fields.section(key)
+        before = len(fields.reading.problems.found)
+        options = decode_options(section, OPTIONS[reader])
+        if len(fields.reading.problems.found) == before:
+            _check_together(section, reader, options)
     if needs_files:
         node = fields.node("paths", required=bool(reader))
         paths = _paths(node, fields, folder) if node is not None else ()
@@ -60,6 +64,14 @@ def _source(fields: Fields, folder: Path) -> SourceConfig:
         check=check,
         product=product,
     )
+
+
+def _check_together(fields: Fields, reader: str, options: dict[str, Any]) -> None:
+    """Note what is wrong with options that are sound one by one."""
+    try:
+        make_options(reader, options)
+    except InputError as error:
+        fields.reading.problems.add(fields.node_self, str(error))
 
 
 def decode_policy(fields: Fields, reader: str) -> dict[str, str]:
@@ -91,15 +103,32 @@ def _product(fields: Fields, instrument: str) -> dict[str, Any]:
     return table
 
 
-def decode_options(fields: Fields, declaration: type) -> dict[str, Scalar]:
+def decode_options(fields: Fields, declaration: type) -> dict[str, Any]:
     """Return the options of a reader that were given, checked against its declaration."""
-    values: dict[str, Scalar] = {}
+    values: dict[str, Any] = {}
     for name, declared in declared_rules(declaration).items():
         fields.allow(name)
         if fields.has(name) or is_required(declaration, name):
-            values[name] = fields.scalar(name, declared.rule)
+            read = _texts if declared.is_list else _value
+            values[name] = read(fields, name, declared.rule)
     fields.close()
     return values
+
+
+def _value(fields: Fields, name: str, rule: Rule) -> Scalar:
+    return fields.scalar(name, rule)
+
+
+def _texts(fields: Fields, name: str, rule: Rule) -> tuple[str, ...]:
+    """Return a list of texts; one alone is a list, and a whole number is the text of it."""
+    node = fields.node(name, required=True)
+    if node is None:
+        return ()
+    found = []
+    for item in node.value if isinstance(node.value, tuple) else (node,):
+        whole = isinstance(item.value, int) and not isinstance(item.value, bool)
+        found.append(str(item.value if whole else fields.reading.scalar(item, rule)))
+    return tuple(found)
 
 
 def _paths(node: Node, fields: Fields, folder: Path) -> tuple[Path, ...]:

@@ -4,8 +4,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sweep.space import Scalar
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceConfig:
@@ -27,6 +25,6 @@ class SourceConfig:
     reader: str
     instrument: str
     paths: tuple[Path, ...] = ()
-    options: dict[str, Scalar] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
     check: dict[str, str] = field(default_factory=dict)
     product: dict[str, Any] = field(default_factory=dict)

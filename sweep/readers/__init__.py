@@ -13,6 +13,8 @@ from sweep.readers import (
     bybit_ob,
     canonical_parquet,
     databento,
+    generic,
+    generic_options,
     hftbacktest,
     lobster,
     plausible,
@@ -26,7 +28,6 @@ from sweep.readers import (
 )
 from sweep.readers.audit import Audit, Rule
 from sweep.readers.ticks import Request, Rows, Ticks, collect
-from sweep.space import Scalar
 
 
 def no_companions(path: Path, options: Any) -> tuple[Path, ...]:  # noqa: ARG001 - see Reader
@@ -81,6 +82,9 @@ READERS: Final[dict[str, Reader]] = {
     "canonical_parquet": Reader(
         options=canonical_parquet.CanonicalParquetOptions, read=canonical_parquet.read
     ),
+    "generic": Reader(
+        options=generic_options.GenericOptions, read=generic.read, rules=generic.RULES
+    ),
     "hftbacktest": Reader(
         options=hftbacktest.HftbacktestOptions, read=hftbacktest.read, rules=hftbacktest.RULES
     ),
@@ -127,7 +131,7 @@ def make_request(
     reader: str,
     path: Path | None,
     instrument: str,
-    options: Mapping[str, Scalar] | None = None,
+    options: Mapping[str, Any] | None = None,
     *,
     policy: Mapping[str, str] | None = None,
     product: Mapping[str, Any] | None = None,
@@ -187,7 +191,7 @@ def read_ticks(reader: str, path: Path | None, instrument: str, **settings: Any)
     return collect(read_rows(reader, make_request(reader, path, instrument, **settings)))
 
 
-def make_options(reader: str, values: Mapping[str, Scalar]) -> Any:
+def make_options(reader: str, values: Mapping[str, Any]) -> Any:
     """Return the options of a reader from plain values.
 
     Raises:

@@ -59,15 +59,20 @@ class Ladder:
 
     def ticks(self, px: npt.NDArray[Any]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
         """Return tick indices, and where a price is none (NaN, off the grid, too large)."""
-        steps, bad = _steps(px, self.tick, PRICE_TICKS_MAX)
+        steps, bad = whole_steps(px, self.tick, PRICE_TICKS_MAX)
+        return steps, bad | self.off_steps(steps)
+
+    def off_steps(self, ticks: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+        """Return which ticks are none of the coarser steps that hold there."""
+        off = np.zeros(len(ticks), np.bool_)
         for low, step in self.product.step_ticks():
             if step > 1:
-                bad |= (steps > low) & (steps % step != 0)
-        return steps, bad
+                off |= (ticks > low) & (ticks % step != 0)
+        return off
 
     def lots(self, qty: npt.NDArray[Any]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
         """Return lots, and where a quantity is none (NaN, negative, fractional, too large)."""
-        steps, bad = _steps(qty, self.lot, LOTS_MAX)
+        steps, bad = whole_steps(qty, self.lot, LOTS_MAX)
         return steps, bad | (steps < 0)
 
     def checked(
@@ -140,9 +145,10 @@ def hit_first(
     return audit.hit(rule, where(row), detail, count=int(np.count_nonzero(bad)))
 
 
-def _steps(
+def whole_steps(
     values: npt.NDArray[Any], step: Fraction, most: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    """Return how many steps numbers are, and which are none: off, NaN, or more than `most`."""
     with np.errstate(invalid="ignore", over="ignore"):
         # One rounding each: the product with a small integer is exact for all sound values.
         scaled = np.asarray(values, np.float64)
