@@ -1,17 +1,15 @@
 """Files of equally long lines, read block by block as matrices of bytes."""
 
-import contextlib
-import gzip
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Final, cast
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from sweep.errors import DataError
+from sweep.readers.packed_files import open_packed
 
 Array = npt.NDArray[Any]
 
@@ -80,37 +78,45 @@ def line_length(path: Path) -> int:
     """Return the length of the first line, without its end.
 
     Raises:
-        DataError: The file cannot be read, is empty, or has no lines.
+        DataError: The file cannot be read, or holds no line.
     """
-    with _guard(path), _open(path) as file:
-        first = file.readline(_LINE_BYTES_MAX)
-    if not first:
-        raise DataError(f"{path}: the file holds no line")
-    return len(first.rstrip(b"\r\n"))
+    with open_packed(path) as file:
+        width, _ = _first_line(path, file.read(_LINE_BYTES_MAX))
+    return width
 
 
 def read_lines(path: Path) -> Iterator[Lines]:
-    """Yield all lines in blocks; the file may be compressed with gzip.
+    """Yield all lines in blocks; the file may be packed, see `packed_files`.
 
     Raises:
         DataError: The file cannot be read, or a line has another length than the first.
     """
-    with _guard(path), _open(path) as file:
-        first = file.readline(_LINE_BYTES_MAX)
-        width = len(first.rstrip(b"\r\n"))
-        end = first[width:] or b"\n"
+    with open_packed(path) as file:
+        rest = file.read(_LINE_BYTES_MAX)
+        width, end = _first_line(path, rest)
         stride = width + len(end)
-        read, carried = 0, first
+        wanted = _BLOCK_LINES * stride
+        number = 0
         while True:
-            block = carried + file.read(_BLOCK_LINES * stride - len(carried))
-            carried = b""
+            # A packed file may give less than is asked for.
+            while len(rest) < wanted and (chunk := file.read(wanted - len(rest))):
+                rest += chunk
+            block, rest = rest[:wanted], rest[wanted:]
             if not block:
                 return
-            is_last = len(block) < _BLOCK_LINES * stride
-            if is_last and not block.endswith(b"\n"):
+            if len(block) < wanted and not block.endswith(b"\n"):
                 block += end  # the last line of a file may lack its end
-            yield _matrix(path, block, width, end, read)
-            read += len(block) // stride
+            yield _matrix(path, block, width, end, number)
+            number += len(block) // stride
+
+
+def _first_line(path: Path, head: bytes) -> tuple[int, bytes]:
+    """Return the length of the first line and the end of all lines."""
+    if not head:
+        raise DataError(f"{path}: the file holds no line")
+    first = head.split(b"\n", 1)[0]
+    width = len(first.rstrip(b"\r"))
+    return width, b"\r\n" if first.endswith(b"\r") else b"\n"
 
 
 def _matrix(path: Path, block: bytes, width: int, end: bytes, read: int) -> Lines:
@@ -133,20 +139,3 @@ def _odd_line(path: Path, block: bytes, width: int, end: bytes, read: int) -> Da
     ]
     length = len(lines[odd[0] - read - 1].rstrip(b"\r"))
     return DataError(f"{path}: line {odd[0]}: expected {width} characters, found {length}")
-
-
-def _open(path: Path) -> IO[bytes]:
-    with path.open("rb") as file:
-        is_gzip = file.read(2) == b"\x1f\x8b"
-    if is_gzip:
-        return cast("IO[bytes]", gzip.open(path, "rb"))
-    return path.open("rb")
-
-
-@contextlib.contextmanager
-def _guard(path: Path) -> Iterator[None]:
-    """Turn what a damaged file raises into a DataError that names it."""
-    try:
-        yield
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: cannot be read: {error}") from error

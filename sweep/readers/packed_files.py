@@ -71,8 +71,12 @@ def open_packed(path: Path) -> Iterator[PackedFile]:
     with contextlib.ExitStack() as stack:
         try:
             inner = _open(path, stack)
-        except (OSError, RuntimeError, ValueError, zipfile.BadZipFile) as error:
+        except (OSError, RuntimeError, ValueError, IndexError, zipfile.BadZipFile) as error:
+            # IndexError: an archive with a nameless member.
             reason = getattr(error, "strerror", None) or error
+            if path.suffix == ".zip" and path.is_file():
+                message = f"{path}: cannot be opened: not a readable zip archive: {reason}"
+                raise DataError(message) from error
             raise DataError(f"{path}: cannot be opened: {reason}") from error
         yield PackedFile(path, inner)
 
@@ -88,8 +92,10 @@ def _open(path: Path, stack: contextlib.ExitStack) -> Any:
     if path.suffix == ".zip":
         archive = stack.enter_context(zipfile.ZipFile(path))
         names = [info for info in archive.infolist() if not info.is_dir()]
+        if not names:
+            raise DataError(f"{path}: the archive holds no file")
         if len(names) != 1:
-            found = ", ".join(info.filename for info in names[:5]) or "none"
+            found = ", ".join(info.filename for info in names[:5])
             raise DataError(f"{path}: expected one file in the archive, found {found}; unpack it")
         return stack.enter_context(archive.open(names[0]))
     return stack.enter_context(path.open("rb"))

@@ -28,7 +28,7 @@ class ParquetBatches:
         import pyarrow.parquet as pq
 
         self.path = path
-        self._damage = (pa.ArrowException, OSError)
+        self._damage = (pa.ArrowException, OSError, UnicodeDecodeError)
         try:
             self._file = pq.ParquetFile(
                 path,
@@ -37,13 +37,12 @@ class ParquetBatches:
                 pre_buffer=False,
                 page_checksum_verification=True,
             )
+            schema = self._file.schema_arrow
+            self.types: dict[str, str] = {field.name: str(field.type) for field in schema}
         except self._damage as error:
             raise DataError(f"{path}: not a readable Parquet file: {error}") from error
         self.row_count: int = self._file.metadata.num_rows
-        self.types: dict[str, str] = {
-            field.name: str(field.type) for field in self._file.schema_arrow
-        }
-        self.metadata: Mapping[bytes, bytes] = self._file.schema_arrow.metadata or {}
+        self.metadata: Mapping[bytes, bytes] = schema.metadata or {}
 
     def batches(self, columns: Sequence[str]) -> Iterator[Any]:
         """Yield record batches of some columns.

@@ -177,7 +177,11 @@ def _parquet(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
             column = batch.column(name)
             if pa.types.is_timestamp(column.type):  # Python's times have microseconds
                 column = column.cast(pa.timestamp("us", column.type.tz), safe=False)
-            columns[name] = column.to_pylist()
+            try:
+                columns[name] = column.to_pylist()
+            except (ValueError, OverflowError) as error:  # texts that are none, times beyond years
+                message = f"row {row} or later: a damaged value of {name}"
+                raise DataError(f"{path}: {message}: {error}") from error
         for values in zip(*columns.values(), strict=True):
             yield f"row {row}", dict(zip(columns, values, strict=True))
             row += 1

@@ -21,11 +21,9 @@ prices, volumes and activity, not queue positions. Sides come from the tick rule
 
 import datetime
 import re
-import zipfile
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import IO, Any, Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +31,7 @@ import numpy.typing as npt
 from sweep.errors import DataError
 from sweep.products import Product
 from sweep.readers.audit import Rule
+from sweep.readers.packed_files import PackedFile, open_packed
 from sweep.readers.price_grid import OFF_GRID, PriceTexts, tick_rule
 from sweep.readers.taiwan_clock import (
     SECOND_NS,
@@ -47,6 +46,7 @@ from sweep.readers.ticks import COLUMNS, KIND_TRADE, Columns, Request, Rows, Sum
 
 _CHUNK_ROWS: Final = 1 << 18
 _LINE_BYTES_MAX: Final = 512
+_READ_BYTES: Final = 1 << 20
 _QUANTITY_MAX: Final = 2_000_000
 
 # Codes of the trade files where they differ from those of contracts.
@@ -340,39 +340,30 @@ def _matches(request: Request, found: _Found) -> Iterator[tuple[int, re.Match[by
         DataError: The file is no such file, or a line has another form.
     """
     path = request.file
-    try:
-        with _open(request) as file:
-            found.mark = _read_header(request, file.readline(_LINE_BYTES_MAX))
-            while line := file.readline(_LINE_BYTES_MAX):
-                found.lines += 1
-                number = found.lines + 1
-                match = _LINE.fullmatch(line)
-                if match is None:
-                    message = (
-                        "expected date, product, expiry, time, price, quantity, near, far, mark"
-                    )
-                    raise DataError(f"{path}: line {number}: {message}; found {line!r}")
-                yield number, match
-    except (OSError, EOFError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
-        # Encrypted and exotic archives raise the last two.
-        raise DataError(f"{path}: cannot be read: {error}") from error
-    except zlib.error as error:
-        raise DataError(f"{path}: the archive is damaged: {error}") from error
+    with open_packed(path) as file:
+        lines = _lines(file)
+        found.mark = _read_header(request, next(lines, b""))
+        for line in lines:
+            found.lines += 1
+            number = found.lines + 1
+            match = _LINE.fullmatch(line)
+            if match is None:
+                message = "expected date, product, expiry, time, price, quantity, near, far, mark"
+                raise DataError(f"{path}: line {number}: {message}; found {line[:80]!r}")
+            yield number, match
 
 
-def _open(request: Request) -> IO[bytes]:
-    path = request.file
-    with path.open("rb") as file:
-        is_zip = file.read(2) == b"PK"
-    if not is_zip:
-        return path.open("rb")
-    archive = zipfile.ZipFile(path)
-    names = [entry for entry in archive.infolist() if not entry.is_dir()]
-    if len(names) != 1:
-        found = ", ".join(entry.filename for entry in names[:5]) or "none"
-        raise DataError(f"{path}: expected one file in the archive, found {len(names)}: {found}")
-    # The member's checksum is checked when its last byte is read.
-    return archive.open(names[0])
+def _lines(file: PackedFile) -> Iterator[bytes]:
+    """Yield lines with their ends; only the last may lack it."""
+    rest = b""
+    while chunk := file.read(_READ_BYTES):
+        lines = (rest + chunk).splitlines(keepends=True)
+        rest = b"" if lines[-1].endswith(b"\n") else lines.pop()
+        yield from lines
+        if len(rest) > _LINE_BYTES_MAX:
+            break  # no line of such a file; what there is of it is refused as one
+    if rest:
+        yield rest
 
 
 def _read_header(request: Request, line: bytes) -> str:

@@ -1,6 +1,8 @@
 """Small sound files of every format that a reader takes, and how each can be damaged."""
 
+import gzip
 import io
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -17,6 +19,8 @@ from tests.integration.test_shioaji_parquet import write as write_shioaji
 from tests.toys import databento
 from tests.toys.damage import BYTES, LINES, Damage, Source, table_damages
 from tests.unit import test_hftbacktest as hft
+from tests.unit import test_shioaji_columns as saved
+from tests.unit import test_shioaji_recording as recorded
 from tests.unit import test_taifex_daily as taifex
 from tests.unit import test_twse_fixed as twse
 
@@ -97,6 +101,23 @@ def record_damages(size: int, record_bytes: int) -> dict[str, Damage]:
         "repeated_row": on_records(repeated),
         "swapped_rows": on_records(swapped),
     }
+
+
+def recording(folder: Path) -> Path:
+    """Return a recording of many small blocks."""
+    feed = recorded.Feed(folder)
+    for number in range(12):
+        feed.book(number * 125, bids=[(20_000, 3 + number), *recorded.BIDS[1:]])
+        feed.tick(number * 125 + 5, 20_001, 1 + number % 3)
+        feed.recorder.flush()
+    return feed.close()
+
+
+def zipped(folder: Path) -> Path:
+    path = folder / "Daily.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.write(taifex.write(folder / "Daily.csv", taifex.day()), "Daily.csv")
+    return path
 
 
 def _written(name: str, write: Callable[[Path], object]) -> Callable[[Path], Path]:
@@ -190,5 +211,62 @@ SOURCES: Final = (
         make=_written("quotes.txt", lambda path: twse.write(path, twse.day())),
         damages=LINES,
         unseen={**UNORDERED, "nonsense_number": "another code is another security's record"},
+    ),
+    Source(
+        name="taifex_zip",
+        reader="taifex_daily",
+        instrument="TXF",
+        make=zipped,
+        damages=BYTES,
+    ),
+    Source(
+        name="twse_gzip",
+        reader="twse_fixed",
+        instrument="2330",
+        make=_written(
+            "quotes.gz",
+            lambda path: path.write_bytes(gzip.compress("\n".join([*twse.day(), ""]).encode())),
+        ),
+        damages=BYTES,
+    ),
+    Source(
+        name="twse_trades",
+        reader="twse_fixed",
+        instrument="9945",
+        make=_written(
+            "trades.txt",
+            lambda path: twse.write(
+                path, [twse.trade(side, number) for number in range(9) for side in "BS"]
+            ),
+        ),
+        damages=LINES,
+        unseen={**UNORDERED, "nonsense_number": "another code is another security's record"},
+    ),
+    Source(
+        name="shioaji_recording",
+        reader="shioaji_recording",
+        instrument="TXFD6",
+        make=recording,
+        damages=BYTES,
+        unseen={"truncate": "a file that ends with a whole block is one that is still written"},
+    ),
+    Source(
+        name="shioaji_columns_csv",
+        reader="shioaji_columns",
+        instrument="TXFD6",
+        make=_written("day.csv", lambda path: saved.text(path, saved.day())),
+        damages=LINES,
+        unseen={**UNORDERED, "nonsense_number": UNREAD},
+    ),
+    Source(
+        name="shioaji_columns_parquet",
+        reader="shioaji_columns",
+        instrument="TXFD6",
+        make=_written(
+            "day.parquet",
+            lambda path: saved.parquet(path, [saved.spread(row) for row in saved.day()]),
+        ),
+        damages=BYTES,
+        unseen={"flip_bit": "written without checksums of pages"},
     ),
 )
