@@ -16,6 +16,7 @@ __all__ = [
     "OrderFlow",
     "ReplayError",
     "ReplayResult",
+    "RowCheck",
     "RustsimError",
     "SimulatedExchange",
     "SpecError",
@@ -133,6 +134,24 @@ class TapeBuilder:
     def finish(self, metadata: str) -> dict[str, Any]:
         """Seal the tape; return row_count, content_hash, price_min, price_max, exch_ns_first, exch_ns_last, bytes, has_join."""
     def abort(self) -> None: ...
+
+@final
+class RowCheck:
+    """Test rows as a tape would, without writing one."""
+
+    def __new__(cls, *, has_local: bool = False, source: str = "") -> RowCheck: ...
+    def append(
+        self,
+        exch_ns: Any,
+        local_ns: Any | None,
+        kind: Any,
+        side: Any,
+        flags: Any,
+        price: Any,
+        qty: Any,
+        join: Any | None = None,
+    ) -> None:
+        """Test the next rows, columns as of TapeBuilder.append. Raise TickError with source and row."""
 
 @final
 class TapeSurvey:

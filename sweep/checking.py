@@ -16,9 +16,9 @@ from typing import Any, Final, Literal
 import rustsim
 from sweep.errors import DataError, SweepError
 from sweep.naming import NamedSource
-from sweep.readers import READERS, make_request
+from sweep.readers import RULES, make_request, read_rows
 from sweep.readers.audit import Audit, Rule
-from sweep.readers.ticks import Columns, Request, Summary
+from sweep.readers.ticks import COLUMNS, KIND_TRADE, Columns, Request, Summary
 from sweep.source import SourceConfig
 from sweep.survey import time_text
 
@@ -44,7 +44,6 @@ class _Count:
     rows: int = 0
     first_ns: int | None = None
     last_ns: int = 0
-    falls: int = 0
     trades: int = 0
     with_join: int = 0
 
@@ -60,7 +59,7 @@ def check_source(
         progress: Hears how many rows were read so far.
     """
     started = time.perf_counter()
-    rules = READERS[config.reader].rules
+    rules = RULES[config.reader]
     document: dict[str, Any] = {"reader": config.reader, "instrument": config.instrument}
     count, audit = _Count(), Audit("", rules)
     try:
@@ -104,19 +103,22 @@ def _request(config: SourceConfig, path: Path | None) -> Request:
 def _read(
     reader: str, request: Request, count: _Count, progress: Callable[[int], None] | None
 ) -> Summary:
-    rows = READERS[reader].read(request)
+    source = request.audit.source
+    rows = read_rows(reader, request)
+    tape_rules = None
     try:
         while True:
-            _count_chunk(count, next(rows))
+            chunk = next(rows)
+            if tape_rules is None:
+                tape_rules = rustsim.RowCheck(has_local="local_ns" in chunk, source=source)
+            tape_rules.append(*(chunk.get(name) for name in COLUMNS))
+            _count_chunk(count, chunk)
             if progress:
                 progress(count.rows)
     except StopIteration as stop:
         summary: Summary = stop.value
     if not count.rows:
-        raise DataError(f"{request.audit.source}: the file holds no row")
-    if count.falls:
-        message = f"{count.falls} rows are before the row above them"
-        raise DataError(f"{request.audit.source}: {message}; the reader should have sorted them")
+        raise DataError(f"{source}: the file holds no row")
     return summary
 
 
@@ -126,12 +128,9 @@ def _count_chunk(count: _Count, chunk: Columns) -> None:
         return
     if count.first_ns is None:
         count.first_ns = int(times[0])
-    elif int(times[0]) < count.last_ns:
-        count.falls += 1
-    count.falls += int((times[1:] < times[:-1]).sum())
     count.last_ns = int(times[-1])
     count.rows += len(times)
-    count.trades += int((chunk["kind"] == 1).sum())
+    count.trades += int((chunk["kind"] == KIND_TRADE).sum())
     if "join" in chunk:
         count.with_join += int((chunk["join"] != 0).sum())
 
@@ -158,7 +157,6 @@ def _figures(count: _Count) -> dict[str, Any]:
         figures["first"] = time_text(count.first_ns)
         figures["last"] = time_text(count.last_ns)
         figures["span_seconds"] = (count.last_ns - count.first_ns) / 1e9
-        figures["monotone"] = count.falls == 0
         figures["rows_with_join"] = count.with_join
     return figures
 

@@ -201,7 +201,7 @@ def _depth(document: Mapping[str, Any]) -> Verdict:
     reason = f"levels a side: median {levels['p50']:g}, most {levels['max']:g}"
     if measured["mix"]["out_of_view"]:
         reason += f"; {measured['mix']['out_of_view']:,} times one left the window"
-    if window == 1 or levels["max"] <= 1:
+    if window == 1 or levels["p99"] <= 1:
         words = "Best prices only: orders behind them have no known queue"
         return Verdict(question=question, answer="no", words=words, reason=reason)
     if window:

@@ -11,7 +11,7 @@ from sweep.declared import declared_rules
 from sweep.errors import EXIT_DONE, InputError
 from sweep.products import product_forms, product_versions
 from sweep.products import products as catalogue
-from sweep.readers import READERS
+from sweep.readers import READERS, RULES
 from sweep.readers.audit import ACTIONS
 from sweep.sniff import SIGNS
 
@@ -68,7 +68,7 @@ def _reader(name: str) -> dict[str, Any]:
         },
         "rules": {
             rule: {"doc": found.doc, "actions": list(found.actions)}
-            for rule, found in reader.rules.items()
+            for rule, found in RULES[name].items()
         },
     }
 
@@ -79,7 +79,7 @@ def _plain(value: Any) -> Any:
 
 def _range(described: dict[str, Any]) -> str:
     words = []
-    if described["unit"]:
+    if described["unit"] not in ("", "1"):
         words.append(described["unit"])
     if described["choices"]:
         words.append(" | ".join(described["choices"]))

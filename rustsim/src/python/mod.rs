@@ -13,6 +13,7 @@ mod exchange;
 mod functions;
 mod order_flow;
 mod result;
+mod row_check;
 mod scan;
 mod strategy;
 mod survey;
@@ -37,6 +38,8 @@ mod rustsim {
     use super::order_flow::OrderFlow;
     #[pymodule_export]
     use super::result::ReplayResult;
+    #[pymodule_export]
+    use super::row_check::RowCheck;
     #[pymodule_export]
     use super::scan::scan_queues;
     #[pymodule_export]

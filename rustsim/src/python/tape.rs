@@ -227,12 +227,15 @@ impl Columns {
         self.exch_ns.len()
     }
 
+    pub(super) fn pieces(&self) -> impl Iterator<Item = Vec<Tick>> {
+        let count = self.row_count();
+        (0..count)
+            .step_by(CHUNK_ROWS)
+            .map(move |start| self.rows(start, count.min(start + CHUNK_ROWS)))
+    }
+
     fn append_to(&self, writer: &mut TapeWriter) -> Result<()> {
-        let count = self.exch_ns.len();
-        for start in (0..count).step_by(CHUNK_ROWS) {
-            writer.append(&self.rows(start, count.min(start + CHUNK_ROWS)))?;
-        }
-        Ok(())
+        self.pieces().try_for_each(|rows| writer.append(&rows))
     }
 }
 

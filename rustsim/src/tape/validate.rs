@@ -12,6 +12,16 @@ pub const EXCH_NS_END: Nanos = 7_258_118_400_000_000_000;
 /// A local clock may be off by at most a day.
 pub const LOCAL_OFFSET_NS_MAX: Nanos = 86_400_000_000_000;
 
+/// Returns a row as a tape holds it: without `LAST`, which the writer sets, and with both times if there is no local clock.
+#[must_use]
+pub fn as_written(row: &Tick, has_local: bool) -> Tick {
+    Tick {
+        flags: row.flags & !FLAG_LAST,
+        local_ns: if has_local { row.local_ns } else { row.exch_ns },
+        ..*row
+    }
+}
+
 /// Checks rows in their order, and remembers what the header needs to know.
 #[derive(Clone, Copy, Debug)]
 pub struct Validator {

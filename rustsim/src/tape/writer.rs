@@ -4,7 +4,7 @@ use super::block::{BLOCK_BYTES_MAX, BLOCK_ROWS, pack};
 use super::format::{
     ENTRY_BYTES, HEADER_BYTES, Header, METADATA_BYTES_MAX, ROW_BYTES, canonical_rows,
 };
-use super::validate::Validator;
+use super::validate::{Validator, as_written};
 use crate::error::{Error, Result};
 use crate::types::{FLAG_LAST, Nanos, Tick, TickIndex};
 use std::fmt;
@@ -127,11 +127,7 @@ impl TapeWriter {
             return Err(self.over());
         }
         for row in rows {
-            let mut row = *row;
-            row.flags &= !FLAG_LAST;
-            if !self.has_local {
-                row.local_ns = row.exch_ns;
-            }
+            let row = as_written(row, self.has_local);
             let number = self.validator.rows();
             self.validator
                 .push(&row)
