@@ -119,7 +119,7 @@ SIGNS: Final[tuple[Sign, ...]] = (
         fits=_begins("exchange,symbol,timestamp,local_timestamp,"),
     ),
     Sign(
-        reader="bybit_archive",
+        reader="bybit_ob",
         words="lines of Bybit's order book JSON",
         fits=_begins(r'\{"topic": ?"orderbook\.'),
     ),
@@ -131,6 +131,15 @@ SIGNS: Final[tuple[Sign, ...]] = (
 )
 
 
+# Files that are read along with another one, by the form of their names.
+COMPANIONS: Final = (
+    (
+        r"_orderbook_\w+\.csv$",
+        "an orderbook file of LOBSTER: name the message file, this one is read along with it",
+    ),
+)
+
+
 def guess_reader(path: Path) -> Sign:
     """Return the sign by which the reader of a file is known.
 
@@ -138,6 +147,9 @@ def guess_reader(path: Path) -> Sign:
         InputError: No reader is known to read such a file, or it cannot be read at all.
     """
     head = _head(path)
+    for pattern, hint in COMPANIONS:
+        if re.search(pattern, head.name):
+            raise InputError(f"{path}: {hint}")
     for sign in SIGNS:
         if sign.reader in READERS and sign.fits(head):
             return sign

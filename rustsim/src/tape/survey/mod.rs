@@ -1,8 +1,9 @@
 //! Measures a run of rows in one pass and bounded memory: what happened how often, how large, how far apart.
 //!
-//! The book is the recorded one: `LEVEL` rows set it; prints take from it only where rows carry joins, since level feeds tell the level
-//! after a print themselves. With joins each level is a queue of (row by which an order joined, lots), so that the place of every
-//! cancel is known. Figures of book and trades are those of trading time: auction data only move the book.
+//! The book is the one that a replay keeps (docs/semantics.md, 3): `LEVEL` rows set it, prints take from it, less what a decrease of the
+//! same instant already took. With joins each level is also a queue of (row by which an order joined, lots), so that the place of every
+//! cancel is known; there a decrease names its order and explains no print. Figures of book and trades are those of trading time:
+//! auction data only move the book.
 //!
 //! Cost: one tree look-up per row, one pass over the best levels per 8 groups; memory grows with levels, orders, time bins and histogram
 //! bins, not with rows.
@@ -64,6 +65,8 @@ pub struct Survey {
     last_local_ns: Nanos,
     // Spread that stands since the last group, in trading time.
     spread: Option<i64>,
+    // Decreases of this instant that name no order: side, rank, lots.
+    credits: Vec<(usize, i64, i64)>,
     has_local: bool,
     report: Report,
 }
@@ -80,6 +83,7 @@ impl Survey {
             last_levels_ns: None,
             last_local_ns: Nanos::MIN,
             spread: None,
+            credits: Vec::new(),
             has_local,
             report: Report {
                 has_joins,
@@ -107,6 +111,7 @@ impl Survey {
     }
 
     fn begin_group(&mut self, exch_ns: Nanos) {
+        self.credits.clear();
         self.group = Some(Group {
             exch_ns,
             rows: 0,
@@ -168,6 +173,7 @@ impl Survey {
             KIND_CLEAR => {
                 self.report.kinds.clear += 1;
                 self.sides = [Levels::new(), Levels::new()];
+                self.credits.clear();
                 self.report.mix.clears += 1;
             }
             KIND_LEVEL => {
@@ -217,6 +223,10 @@ impl Survey {
                 }
             }
         }
+        let is_told = row.flags & FLAG_OUT_OF_VIEW == 0 && row.join == 0 && is_trading;
+        if after < before && is_told {
+            self.credits.push((side, key, before - after));
+        }
         if after == 0 {
             self.sides[side].remove(&key);
         } else {
@@ -232,24 +242,39 @@ impl Survey {
         if is_trading {
             self.count_print(row, side, key);
         }
-        if !self.report.has_joins {
+        if !is_trading {
             return;
         }
-        let found = self.take(side, key, row.join, lots);
-        let queues = &mut self.report.queues;
-        if is_trading {
-            match found {
-                None => queues.prints_unknown += 1,
-                Some(place) if place.ahead == 0 => queues.prints_first += 1,
-                Some(_) => queues.prints_not_first += 1,
-            }
+        if self.report.has_joins {
+            let found = self.take(side, key, row.join, lots);
+            let queues = &mut self.report.queues;
+            let counter = match found {
+                None => &mut queues.prints_unknown,
+                Some(place) if place.ahead == 0 => &mut queues.prints_first,
+                Some(_) => &mut queues.prints_not_first,
+            };
+            *counter += 1;
         }
+        let lots = lots - self.spend_credit(side, key, lots);
         if let Some(level) = self.sides[side].get_mut(&key) {
             level.lots -= lots;
             if level.lots <= 0 {
                 self.sides[side].remove(&key);
             }
         }
+    }
+
+    /// Returns how much of a print the decreases of this instant explain, and uses that up.
+    fn spend_credit(&mut self, side: usize, key: i64, lots: i64) -> i64 {
+        let mut left = lots;
+        for (credit_side, credit_key, credit) in &mut self.credits {
+            if (*credit_side, *credit_key) == (side, key) {
+                let spent = left.min(*credit);
+                *credit -= spent;
+                left -= spent;
+            }
+        }
+        lots - left
     }
 
     fn count_print(&mut self, row: &Tick, side: usize, key: i64) {
@@ -438,146 +463,4 @@ fn greatest_divisor(mut left: u64, mut right: u64) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn row(exch_ns: i64, kind: u8, side: u8, price: i32, qty: i32, join: u32) -> Tick {
-        Tick {
-            exch_ns,
-            local_ns: exch_ns + 7,
-            kind,
-            side,
-            price,
-            qty,
-            join,
-            ..Tick::default()
-        }
-    }
-
-    fn measure(rows: &[Tick], chunk: usize) -> Report {
-        let has_joins = rows.iter().any(|row| row.join != 0);
-        let mut survey = Survey::new(1_000, true, has_joins);
-        for (index, part) in rows.chunks(chunk).enumerate() {
-            survey.add(part, index * chunk);
-        }
-        survey.finish().clone()
-    }
-
-    /// Three orders of 2 lots at 10 (rows 1, 2, 3), an ask at 12 (row 4).
-    fn queue() -> Vec<Tick> {
-        vec![
-            row(1_000, KIND_CLEAR, 0, 0, 0, 0),
-            row(1_000, KIND_LEVEL, 0, 10, 2, 0),
-            row(1_000, KIND_LEVEL, 0, 10, 4, 0),
-            row(1_000, KIND_LEVEL, 0, 10, 6, 0),
-            row(1_000, KIND_LEVEL, 1, 12, 1, 0),
-        ]
-    }
-
-    #[test]
-    fn places_of_cancels_are_counted_from_the_back() {
-        let mut rows = queue();
-        // The middle order (row 2, ordinal 3) goes: half of the others stand behind it.
-        rows.push(row(2_000, KIND_LEVEL, 0, 10, 4, 3));
-        // The last one loses a lot, the first one goes, the last one then stands alone.
-        rows.push(row(3_000, KIND_LEVEL, 0, 10, 3, 4));
-        rows.push(row(4_000, KIND_LEVEL, 0, 10, 1, 2));
-        rows.push(row(5_000, KIND_LEVEL, 0, 10, 0, 4));
-        // An order that joined before the tape began.
-        rows.push(row(6_000, KIND_LEVEL, 1, 12, 0, 99));
-        let report = measure(&rows, 3);
-        let queues = &report.queues;
-        assert_eq!((queues.cancels_placed, queues.cancels_alone), (3, 1));
-        assert_eq!(
-            (queues.cancels_unknown, queues.first, queues.last),
-            (1, 1, 1)
-        );
-        assert_eq!(queues.place_from_back[10], 1);
-        assert_eq!(queues.place_from_back[0], 1);
-        assert_eq!(queues.place_from_back[PLACE_BINS - 1], 1);
-        assert!((queues.place_sum - 1.5).abs() < 1e-12);
-        assert_eq!((report.mix.reduced, report.mix.emptied), (3, 2));
-    }
-
-    #[test]
-    fn prints_take_from_queues_and_from_the_book_where_joins_are_known() {
-        let mut rows = queue();
-        rows.push(row(2_000, KIND_TRADE, 0, 10, 2, 2));
-        rows.push(row(3_000, KIND_TRADE, 0, 10, 1, 4));
-        rows.push(row(4_000, KIND_TRADE, 0, 11, 1, 0));
-        let report = measure(&rows, 100);
-        assert_eq!(report.queues.prints_first, 1);
-        assert_eq!(report.queues.prints_not_first, 1);
-        assert_eq!(report.queues.prints_unknown, 1);
-        assert_eq!((report.prints.at_best, report.prints.inside), (2, 1));
-        assert_eq!(report.best_lots.bins.get(&3), Some(&2));
-        assert_eq!((report.prints.lots, report.trade_lots.max), (4, 2));
-    }
-
-    #[test]
-    fn chunks_do_not_matter() {
-        let mut rows = queue();
-        for step in 0..50 {
-            let time = 2_000 + step / 3 * 500;
-            rows.push(row(
-                time,
-                KIND_LEVEL,
-                0,
-                9,
-                1 + i32::try_from(step % 5).unwrap(),
-                0,
-            ));
-        }
-        let whole = measure(&rows, 1_000);
-        for chunk in [1, 2, 7] {
-            assert_eq!(measure(&rows, chunk), whole);
-        }
-        assert_eq!(whole.groups, 18);
-        assert_eq!(whole.time_step_ns, 500);
-        assert_eq!(whole.delay_ns.bins.get(&7), Some(&55));
-    }
-
-    #[test]
-    fn spread_is_weighted_by_time_and_crossed_books_are_found() {
-        let us = 1_000;
-        let rows = [
-            row(0, KIND_LEVEL, 0, 10, 1, 0),
-            row(0, KIND_LEVEL, 1, 12, 1, 0),
-            row(30 * us, KIND_LEVEL, 0, 11, 1, 0),
-            row(40 * us, KIND_LEVEL, 0, 12, 1, 0),
-            row(50 * us, KIND_LEVEL, 0, 13, 1, 0),
-            row(55 * us, KIND_TRADE, 1, 12, 1, 0),
-        ];
-        let report = measure(&rows, 2);
-        let spreads: Vec<_> = report.spread_us.bins.clone().into_iter().collect();
-        assert_eq!(spreads, [(-1, 5), (0, 10), (1, 10), (2, 30)]);
-        // Prints of level feeds leave the book alone, so it is still crossed after the last row.
-        assert_eq!((report.crossed_groups, report.locked_groups), (2, 1));
-        assert_eq!(report.crossed_first_ns, Some(50 * us));
-        assert_eq!(report.longest_gaps[0], (0, 30 * us));
-        assert_eq!(report.longest_gaps.len(), 4);
-        assert_eq!((report.price_min, report.price_max), (Some(10), Some(13)));
-    }
-
-    #[test]
-    fn auction_data_move_the_book_and_count_as_nothing_else() {
-        let auction = |row: Tick| Tick {
-            flags: FLAG_INDICATIVE,
-            ..row
-        };
-        let rows = [
-            auction(row(0, KIND_LEVEL, 0, 10, 1, 0)),
-            auction(row(0, KIND_LEVEL, 1, 9, 1, 0)),
-            auction(row(1_000, KIND_TRADE, 1, 9, 1, 0)),
-        ];
-        let report = measure(&rows, 9);
-        assert_eq!(
-            (report.rows, report.trading_rows, report.trading_groups),
-            (3, 0, 0)
-        );
-        assert_eq!(
-            (report.crossed_groups, report.mix.trades, report.mix.added),
-            (0, 0, 0)
-        );
-    }
-}
+mod tests;
