@@ -307,21 +307,24 @@ impl Survey {
     }
 
     /// Takes lots from the order that joined by the row `join` - 1 and returns where it stood.
+    ///
+    /// An order that is not known joined before the rows began: its lots are at the front.
     fn take(&mut self, side: usize, key: i64, join: u32, lots: i64) -> Option<Place> {
-        let level = self.sides[side].get_mut(&key)?;
-        let index = level
-            .queue
-            .binary_search_by_key(&u64::from(join), |(ordinal, _)| *ordinal)
-            .ok()?;
+        let queue = &mut self.sides[side].get_mut(&key)?.queue;
+        let found = queue.binary_search_by_key(&u64::from(join), |(ordinal, _)| *ordinal);
+        let Ok(index) = found else {
+            take_front(queue, lots);
+            return None;
+        };
         let sum =
             |orders: &mut dyn Iterator<Item = &(u64, i64)>| orders.map(|(_, lots)| lots).sum();
         let place = Place {
-            ahead: sum(&mut level.queue.iter().take(index)),
-            behind: sum(&mut level.queue.iter().skip(index + 1)),
+            ahead: sum(&mut queue.iter().take(index)),
+            behind: sum(&mut queue.iter().skip(index + 1)),
         };
-        level.queue[index].1 -= lots;
-        if level.queue[index].1 <= 0 {
-            level.queue.remove(index);
+        queue[index].1 -= lots;
+        if queue[index].1 <= 0 {
+            queue.remove(index);
         }
         Some(place)
     }
@@ -445,6 +448,17 @@ impl Survey {
 struct Place {
     ahead: i64,
     behind: i64,
+}
+
+fn take_front(queue: &mut VecDeque<(u64, i64)>, mut lots: i64) {
+    while let Some((_, standing)) = queue.front_mut() {
+        if *standing > lots {
+            *standing -= lots;
+            return;
+        }
+        lots -= *standing;
+        queue.pop_front();
+    }
 }
 
 fn rank(side: usize, price: i32) -> i64 {

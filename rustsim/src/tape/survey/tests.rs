@@ -61,6 +61,17 @@ fn places_of_cancels_are_counted_from_the_back() {
 }
 
 #[test]
+fn lots_from_before_the_rows_are_taken_from_the_front() {
+    let mut rows = queue();
+    // Nobody knows who sold two lots: the first order's place is free, the second one is first now.
+    rows.push(row(2_000, KIND_TRADE, 0, 10, 2, 0));
+    rows.push(row(3_000, KIND_TRADE, 0, 10, 1, 3));
+    let report = measure(&rows, 100);
+    assert_eq!(report.queues.prints_unknown, 1);
+    assert_eq!(report.queues.prints_first, 1);
+}
+
+#[test]
 fn prints_take_from_queues_and_from_the_book_where_joins_are_known() {
     let mut rows = queue();
     rows.push(row(2_000, KIND_TRADE, 0, 10, 2, 2));
