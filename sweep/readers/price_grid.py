@@ -57,6 +57,14 @@ class PriceTexts:
             known = self._known[text] = self._read(text)
         return known
 
+    def known(self, texts: list[Any]) -> list[int] | None:
+        """Return the ticks of texts that were read before; None if one was not, or is no price."""
+        try:
+            found = [self._known[text] for text in texts]
+        except (KeyError, TypeError):  # TypeError: not even a text
+            return None
+        return None if OFF_GRID in found else found
+
     def _read(self, text: str) -> int:
         try:
             value = Fraction(Decimal(text)) / self._size

@@ -102,6 +102,7 @@ FIELDS: Final[Mapping[str, str]] = {
     "time": "time",
     "datetime": "datetime",
 }
+_JSON: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 HEADER: Final = "header"
 EVENT: Final = "event"
 _LINE_KEYS: Final = ("seq", "mono_ns", "wall_ns", "kind")
@@ -169,8 +170,7 @@ def encode_record(record: Record) -> bytes:
         if name in _LINE_KEYS:
             raise DataError(f"A message field may not be called {name!r}")
         line[name] = _encoded(name, value)
-    text = json.dumps(line, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return text.encode() + b"\n"
+    return _JSON.encode(line).encode() + b"\n"
 
 
 def decode_record(line: bytes) -> Record:
@@ -329,17 +329,33 @@ def _next_block(file: IO[bytes], start: int) -> int | None:
 
 
 def _encoded(name: str, value: Any) -> Any:
-    if isinstance(value, list | tuple):
+    kind = type(value)
+    if kind is list or kind is tuple:
         return [_encoded(name, item) for item in value]
-    if value is None or isinstance(value, bool):
+    if kind in _PLAIN:
         return value
-    if isinstance(value, int):
-        return int(value)
-    natural = FIELDS.get(name, "text")
-    for tag, encode in _ENCODERS.items():
+    if kind in _ENCODERS:
+        tag, encode = _ENCODERS[kind]
         text = encode(value)
-        if text is not None:
-            return text if tag == natural else {tag: text}
+    else:
+        plain = _plain(name, value)
+        if type(plain) is not str:
+            return plain
+        tag, text = "text", plain
+    return text if tag == FIELDS.get(name, "text") else {tag: text}
+
+
+def _plain(name: str, value: Any) -> str | int:
+    """Return the plain value of a member of an enumeration or of another subclass."""
+    # Not `isinstance`: the SDK's enumerations pass for texts there without being any.
+    if issubclass(type(value), str):
+        return str.__str__(value)
+    if issubclass(type(value), int):
+        return int(value)
+    # Their members are recorded by their value, which is what they compare equal to.
+    inner = getattr(value, "value", None)
+    if type(inner) is str:
+        return inner
     raise DataError(f"The field {name} holds a {type(value).__name__}, which cannot be recorded")
 
 
@@ -354,27 +370,14 @@ def _decoded(name: str, value: Any) -> Any:
     return value
 
 
-def _encode_text(value: Any) -> str | None:
-    # Not `isinstance`: the SDK's enumerations pass for texts there without being any.
-    if issubclass(type(value), str):
-        return str.__str__(value)
-    # Their members are recorded by their value, which is what they compare equal to.
-    inner = getattr(value, "value", None)
-    return inner if type(inner) is str else None
-
-
-# In order: a datetime is a date as well.
-_ENCODERS: Final[Mapping[str, Callable[[Any], str | None]]] = {
-    "decimal": lambda value: str(value) if isinstance(value, Decimal) else None,
-    "float": lambda value: value.hex() if isinstance(value, float) else None,
-    "datetime": lambda value: (
-        value.isoformat(timespec="microseconds") if isinstance(value, datetime) else None
-    ),
-    "date": lambda value: value.isoformat() if isinstance(value, date) else None,
-    "time": lambda value: (
-        value.isoformat(timespec="microseconds") if isinstance(value, time) else None
-    ),
-    "text": _encode_text,
+_PLAIN: Final = frozenset((int, bool, type(None)))
+_ENCODERS: Final[Mapping[type, tuple[str, Callable[[Any], str]]]] = {
+    Decimal: ("decimal", str),
+    str: ("text", str),
+    float: ("float", float.hex),
+    datetime: ("datetime", lambda value: value.isoformat(timespec="microseconds")),
+    date: ("date", date.isoformat),
+    time: ("time", lambda value: value.isoformat(timespec="microseconds")),
 }
 _DECODERS: Final[Mapping[str, Callable[[str], Any]]] = {
     "decimal": Decimal,

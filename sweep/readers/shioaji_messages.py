@@ -317,16 +317,28 @@ class MessageRows:
             if len(prices) != len(lots) or len(prices) > self._levels_max:
                 what = f"expected up to {self._levels_max} {side} prices and as many volumes"
                 raise self._bad(where, what, [prices, lots])
-            filled = self._levels_max - len(prices)
-            quantities = [self._lots(value, where) for value in lots] + [0] * filled
-            ticks = [self._price(price, where) for price in prices] + [0] * filled
-            if None in quantities or any(
-                price is None for price, qty in zip(ticks, quantities, strict=True) if qty
-            ):
-                return None
-            found.append([price or 0 for price in ticks])
-            found.append([qty or 0 for qty in quantities])
+            filled = [0] * (self._levels_max - len(prices))
+            assert self._prices is not None
+            ticks = self._prices.known(prices)
+            if ticks is None or not _are_lots(lots):
+                read = self._read_levels(prices, lots, where)
+                if read is None:
+                    return None
+                ticks, lots = read
+            found.append(ticks + filled)
+            found.append(lots + filled)
         return found[0], found[1], found[2], found[3]
+
+    def _read_levels(
+        self, prices: list[Any], lots: list[Any], where: str
+    ) -> tuple[list[int], list[int]] | None:
+        quantities = [self._lots(value, where) for value in lots]
+        ticks = [self._price(price, where) for price in prices]
+        if None in quantities or any(
+            price is None for price, qty in zip(ticks, quantities, strict=True) if qty
+        ):
+            return None
+        return [price or 0 for price in ticks], [qty or 0 for qty in quantities]
 
     def _trade(
         self, kind: str, values: Mapping[str, Any], where: str
@@ -389,8 +401,8 @@ class MessageRows:
 
     def _price(self, value: Any, where: str) -> int | None:
         """Return ticks; None if the message is left out."""
-        text = _text(value)
-        if text in ("", "0"):
+        text = value if type(value) is str else _text(value)
+        if not text:
             return 0
         assert self._prices is not None
         tick = self._prices.tick(text)
@@ -528,6 +540,10 @@ class MessageRows:
             sessions=self._sessions.listed(self._row_count),
             facts=own | self._images.counts | self._counts | dict(facts),
         )
+
+
+def _are_lots(values: list[Any]) -> bool:
+    return set(map(type, values)) <= {int} and all(0 <= value <= _LOTS_MAX for value in values)
 
 
 def _is_history(kind: str) -> bool:
