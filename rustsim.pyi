@@ -27,6 +27,7 @@ __all__ = [
     "TextColumns",
     "TickError",
     "__version__",
+    "file_hash",
     "latency_quantile_ns",
     "philox4x32_10",
     "philox4x64_10",
@@ -433,6 +434,9 @@ def philox4x32_10(counter: Sequence[int], key: Sequence[int]) -> list[int]:
 
 def philox4x64_10(counter: Sequence[int], key: Sequence[int]) -> list[int]:
     """One Philox 4x64-10 block."""
+
+def file_hash(path: str) -> tuple[int, str]:
+    """Size of a file and 32 hex digits over its content (xxh3-128): the same for equal content, whatever its name and times. Raise OSError."""
 
 def latency_quantile_ns(latency: str, u: float) -> float:
     """Quantile of a latency model given as JSON ({"model": "gamma", "mean_ns": ..., "cv": ..., "floor_ns": ...}), unrounded."""

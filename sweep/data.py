@@ -31,7 +31,6 @@ from sweep.source import SourceConfig
 BUILDER_VERSION: Final = 2
 
 KEY_DIGITS: Final = 16
-_HASH_CHUNK_BYTES: Final = 1 << 20
 _STEM_MAX: Final = 80  # of the source's name, so that the tape's is no longer than names may be
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -181,16 +180,11 @@ def _code_hash(reader: Reader) -> str:
 
 
 def _fingerprint(path: Path) -> dict[str, Any]:
-    digest = hashlib.sha256()
-    size = 0
     try:
-        with path.open("rb") as file:
-            while chunk := file.read(_HASH_CHUNK_BYTES):
-                digest.update(chunk)
-                size += len(chunk)
+        size, digest = rustsim.file_hash(str(path))
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
-    return {"name": path.name, "bytes": size, "sha256": digest.hexdigest()}
+    return {"name": path.name, "bytes": size, "xxh3": digest}
 
 
 def _ensure(order: _Order, cache: Path, progress: Progress | None) -> TapeInfo:

@@ -237,8 +237,10 @@ class _ParquetTable:
 
     def batches(self, wanted: Mapping[str, Wanted]) -> Iterator[Batch]:
         columns = list(dict.fromkeys(want.column for want in wanted.values()))
+        codes = [want.column for want in wanted.values() if want.kind == "code"]
+        texts = [name for name in codes if "string" in self._file.types[name]]
         done = 0
-        for batch in self._file.batches(columns):
+        for batch in ParquetBatches(self.path, as_dictionary=texts).batches(columns):
             values: dict[str, Array] = {}
             bad: dict[str, tuple[int, str]] = {}
             for role, want in wanted.items():
@@ -304,8 +306,8 @@ class _ParquetTable:
     def _integers(self, column: Any, want: Wanted) -> Array:
         import pyarrow as pa
 
-        is_null = column.is_null().to_numpy(zero_copy_only=False)
-        raw = column.fill_null(0).to_numpy()
+        is_null = column.is_null().to_numpy(zero_copy_only=False) if column.null_count else None
+        raw = (column if is_null is None else column.fill_null(0)).to_numpy()
         if pa.types.is_uint64(column.type):
             raw = np.where(raw > np.uint64(1 << 62), np.uint64(1 << 62), raw)
         raw = raw.astype(np.int64)
@@ -313,14 +315,15 @@ class _ParquetTable:
             up, down = 10 ** _DIGITS[want.unit], 1
         else:
             up, down = want.step.denominator, want.step.numerator
-        far = np.abs(raw) > (1 << 62) // up
-        product = np.where(far, 0, raw) * up if up > 1 or far.any() else raw
+        most = (1 << 62) // up
+        far = (raw < -most) | (raw > most)
+        product = raw if up == 1 and not far.any() else np.where(far, 0, raw) * up
         if down > 1:
             far |= product % down != 0
             product = product // down
         if far.any():
             product = np.where(far, BAD, product)
-        return np.where(is_null, EMPTY, product) if column.null_count else product
+        return product if is_null is None else np.where(is_null, EMPTY, product)
 
     def _floats(self, column: Any, want: Wanted) -> Array:
         import pyarrow as pa
@@ -350,8 +353,10 @@ def _codes(column: Any, words: Mapping[str, int]) -> Array:
     encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
     known = [words.get(_word(value), CODE_BAD) for value in encoded.dictionary.to_pylist()]
     table = np.array([*known, CODE_EMPTY], np.uint8)
-    index = encoded.indices.fill_null(len(known)).to_numpy(zero_copy_only=False)
-    codes: Array = table[index.astype(np.int64)]
+    indices = encoded.indices
+    if indices.null_count:
+        indices = indices.fill_null(len(known))
+    codes: Array = np.take(table, indices.to_numpy(zero_copy_only=False))
     return codes
 
 

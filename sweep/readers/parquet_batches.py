@@ -18,8 +18,12 @@ _NUMPY_NAMES: Final = {"double": "float64", "float": "float32"}
 class ParquetBatches:
     """One Parquet file, opened, its footer read."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, as_dictionary: Sequence[str] = ()) -> None:
         """Open a file.
+
+        Args:
+            path: The file.
+            as_dictionary: Columns of texts that are handed out as they are stored: each text once.
 
         Raises:
             DataError: It is missing or no Parquet file.
@@ -36,6 +40,7 @@ class ParquetBatches:
                 buffer_size=_WINDOW_BYTES,
                 pre_buffer=False,
                 page_checksum_verification=True,
+                read_dictionary=list(as_dictionary),
             )
             schema = self._file.schema_arrow
             self.types: dict[str, str] = {field.name: str(field.type) for field in schema}
