@@ -91,6 +91,24 @@ SIGNS: Final[tuple[Sign, ...]] = (
         fits=_has_columns("exch_ns", "kind", "side", "price", "qty"),
     ),
     Sign(
+        reader="shioaji_recording",
+        words="a recording of the live feed",
+        fits=_begins(r'\{"seq":0,.*"format":"sweep-recording"'),
+    ),
+    Sign(
+        reader="shioaji_columns",
+        words="columns with the names of the Shioaji feed",
+        fits=lambda head: any(
+            fits(head)
+            for fits in (
+                _has_columns("close", "volume", "tick_type"),
+                _has_columns("bid_price", "ask_price", "bid_volume", "ask_volume"),
+                _begins(r"(?=.*\bclose\b)(?=.*\bvolume\b)(?=.*\btick_type\b)"),
+                _begins(r"(?=.*\bbid_price)(?=.*\bask_price)(?=.*\bbid_volume)"),
+            )
+        ),
+    ),
+    Sign(
         reader="databento",
         words="Databento's binary encoding",
         fits=lambda head: head.name.endswith(".dbn") or head.start.startswith(b"DBN"),

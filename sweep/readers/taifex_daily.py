@@ -23,6 +23,7 @@ import datetime
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -31,7 +32,7 @@ import numpy.typing as npt
 from sweep.errors import DataError
 from sweep.products import Product
 from sweep.readers.audit import Rule
-from sweep.readers.packed_files import PackedFile, open_packed
+from sweep.readers.packed_files import open_packed
 from sweep.readers.price_grid import OFF_GRID, PriceTexts, tick_rule
 from sweep.readers.taiwan_clock import (
     SECOND_NS,
@@ -52,10 +53,13 @@ _QUANTITY_MAX: Final = 2_000_000
 # Codes of the trade files where they differ from those of contracts.
 _FILE_CODES: Final = {"TXF": "TX", "MXF": "MTX", "EXF": "TE", "FXF": "TF"}
 
-_LINE: Final = re.compile(
-    rb"(\d{8}),([A-Z0-9]{2,3}) *,(\d{6}(?:[WF]\d)?(?:/\d{6}(?:[WF]\d)?)?) *,"
-    rb"(\d{6}),(-?\d*\.?\d+),(\d{1,9}),"
-    rb"(?:-|\d*\.?\d+),(?:-|\d*\.?\d+),([ *]?) ?\r?\n"
+# Whole lines of trades, as many as there are; and the ones of a product, between line ends.
+_TRADE_LINES: Final = re.compile(
+    rb"(?:\d{8},[A-Z0-9]{2,3} *,[0-9W/F]+ *,\d{6},-?\d*\.?\d+,\d{1,9},"
+    rb"(?:-|\d*\.?\d+),(?:-|\d*\.?\d+),[ *]? ?\r?\n)*+"
+)
+_OF_PRODUCT: Final = (
+    rb"\n(\d{8}),%b *,([0-9W/F]+) *,(\d{6}),(-?\d*\.?\d+),(\d{1,9}),[^,\n]*,[^,\n]*,([ *]?)"
 )
 _TRADES_HEADER: Final = ("成交日期", "商品代號", "到期月份(週別)", "成交時間", "成交價格")
 # What a star in the last column means, by the name of the column.
@@ -170,11 +174,9 @@ def _front(request: Request, code: str, found: _Found) -> str:
 def _survey(request: Request, code: str) -> _Found:
     """Read all lines once: form of each, and the volume of each expiry of the product."""
     found = _Found()
-    wanted = code.encode()
     lots: dict[bytes, int] = {}
-    for _, match in _matches(request, found):
-        if match[2] == wanted:
-            lots[match[3]] = lots.get(match[3], 0) + int(match[6]) // 2
+    for _, match in _matches(request, code, found):
+        lots[match[2]] = lots.get(match[2], 0) + int(match[5]) // 2
     found.lots = {name.decode(): count for name, count in lots.items()}
     return found
 
@@ -200,9 +202,9 @@ class _Reading:
     def chunks(self) -> Iterator[Columns]:
         """Yield the rows of the contract."""
         batch = _Batch([], [], [], [])
-        wanted = (self._code.encode(), self._expiry.encode())
-        for line, match in _matches(self._request, _Found()):
-            if (match[2], match[3]) == wanted:
+        wanted = self._expiry.encode()
+        for line, match in _matches(self._request, self._code, _Found()):
+            if match[2] == wanted:
                 self._take(batch, line, match)
                 if len(batch.line) == _CHUNK_ROWS:
                     yield self._columns(batch)
@@ -218,8 +220,8 @@ class _Reading:
     def _take(self, batch: _Batch, line: int, match: re.Match[bytes]) -> None:
         audit = self._request.audit
         where = f"line {line}"
-        exch_ns = self._time(line, match[1], match[4])
-        quantity = int(match[6])
+        exch_ns = self._time(line, match[1], match[3])
+        quantity = int(match[5])
         if not 0 < quantity <= _QUANTITY_MAX:
             found = f"expected a quantity in [2, {_QUANTITY_MAX}], found {quantity}"
             raise DataError(f"{self._request.file}: {where}: {found}")
@@ -227,18 +229,18 @@ class _Reading:
             detail = f"expected an even quantity (B+S), found {quantity}"
             audit.hit("even_quantity", where, detail)
             return
-        price = self._price(match[5].decode(), exch_ns)
+        price = self._price(match[4].decode(), exch_ns)
         if price == OFF_GRID:
-            detail = f"expected a price on the tick grid, found {match[5].decode()}"
+            detail = f"expected a price on the tick grid, found {match[4].decode()}"
             audit.hit("price_grid", where, detail)
             return
         if exch_ns < self._last_ns:
-            detail = f"the time {match[4].decode()} is before that of the trade above"
+            detail = f"the time {match[3].decode()} is before that of the trade above"
             if audit.hit("time_order", where, detail) == "drop":
                 return
             exch_ns = self._last_ns
         self._last_ns = exch_ns
-        self._marked += match[7] == b"*"
+        self._marked += match[6] == b"*"
         batch.add(line, exch_ns, price, quantity // 2)
 
     def _time(self, line: int, date: bytes, clock: bytes) -> int:
@@ -333,37 +335,51 @@ class _Reading:
         )
 
 
-def _matches(request: Request, found: _Found) -> Iterator[tuple[int, re.Match[bytes]]]:
-    """Yield every trade line with its number, the header being line 1; note what was found.
+def _matches(request: Request, code: str, found: _Found) -> Iterator[tuple[int, re.Match[bytes]]]:
+    """Yield the trade lines of a product with their numbers, the header being line 1.
+
+    Every line of the file is checked; what was found is noted.
 
     Raises:
         DataError: The file is no such file, or a line has another form.
     """
     path = request.file
+    of_product = re.compile(_OF_PRODUCT % re.escape(code.encode()))
     with open_packed(path) as file:
-        lines = _lines(file)
-        found.mark = _read_header(request, next(lines, b""))
-        for line in lines:
-            found.lines += 1
-            number = found.lines + 1
-            match = _LINE.fullmatch(line)
-            if match is None:
-                message = "expected date, product, expiry, time, price, quantity, near, far, mark"
-                raise DataError(f"{path}: line {number}: {message}; found {line[:80]!r}")
-            yield number, match
+        rest = file.read(_READ_BYTES)
+        header, end, rest = rest.partition(b"\n")
+        found.mark = _read_header(request, header + end)
+        while True:
+            cut = rest.rfind(b"\n") + 1
+            lines, rest = rest[:cut], rest[cut:]
+            number = found.lines + 1  # of the line before these
+            found.lines += _checked(path, lines, number)
+            at, text = 0, b"\n" + lines
+            for match in of_product.finditer(text):
+                number += text.count(b"\n", at, match.start() + 1)
+                at = match.start() + 1
+                yield number, match
+            chunk = file.read(_READ_BYTES)
+            if not chunk or len(rest) > _LINE_BYTES_MAX:
+                break
+            rest += chunk
+        if rest:
+            raise _bad_line(path, found.lines + 2, rest)
 
 
-def _lines(file: PackedFile) -> Iterator[bytes]:
-    """Yield lines with their ends; only the last may lack it."""
-    rest = b""
-    while chunk := file.read(_READ_BYTES):
-        lines = (rest + chunk).splitlines(keepends=True)
-        rest = b"" if lines[-1].endswith(b"\n") else lines.pop()
-        yield from lines
-        if len(rest) > _LINE_BYTES_MAX:
-            break  # no line of such a file; what there is of it is refused as one
-    if rest:
-        yield rest
+def _checked(path: Path, lines: bytes, before: int) -> int:
+    """Return the number of lines, all of which are trades."""
+    match = _TRADE_LINES.match(lines)
+    good = match.end() if match else 0
+    if good < len(lines):
+        raise _bad_line(path, before + lines.count(b"\n", 0, good) + 1, lines[good:])
+    return lines.count(b"\n")
+
+
+def _bad_line(path: Path, number: int, text: bytes) -> DataError:
+    message = "expected date, product, expiry, time, price, quantity, near, far, mark"
+    found = text.split(b"\n", 1)[0][:80]
+    return DataError(f"{path}: line {number}: {message}; found {found!r}")
 
 
 def _read_header(request: Request, line: bytes) -> str:
