@@ -98,7 +98,8 @@ def read_recording(tape: Path, session_name: str | None = None) -> Recording:
         first_ns=first_ns,
         last_ns=last_ns,
         mid_ticks=mid_ticks,
-        tick_value_minor=int(info.instrument["tick_value_minor"]),
+        # An inverse contract has no value of a tick; statistics of ticks need none.
+        tick_value_minor=int(info.instrument["tick_value_minor"] or 1),
         content_hash=info.content_hash,
         source=tape.name,
         session=session.name,

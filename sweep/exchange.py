@@ -28,9 +28,6 @@ def exchange_spec(
         world: Resolved world section.
         seed: Of the study. No trial number enters: all trials meet the same weather.
         replication: Which random world.
-
-    Raises:
-        InputError: The product is an inverse contract and the venue gives no tick value.
     """
     product = dict(instrument)
     for key, name in (
@@ -40,10 +37,6 @@ def exchange_spec(
     ):
         if venue[key] is not None:
             product[name] = venue[key]
-    if product.get("tick_value_minor", 0) is None:
-        message = f"{product['name']} is an inverse contract: its money is not linear in the price"
-        hint = "give venue.tick_value, the worth of one tick of one lot near the prices recorded"
-        raise InputError(f"{message}; {hint}")
     half_life = world["impact_half_life_ms"]
     latency: dict[str, Any] = {leg: _leg(world["latency"][leg]) for leg in LATENCY_LEGS}
     latency["gap_ns"] = _ns(world["gap_us"])
@@ -68,6 +61,23 @@ def exchange_spec(
         "replication": replication,
     }
     return json.dumps(spec, allow_nan=False)
+
+
+def check_money(instrument: Mapping[str, Any], tick_value: int | None) -> None:
+    """Refuse a product whose money is not linear in the price, unless the study gives a value.
+
+    Args:
+        instrument: As stored in the tape.
+        tick_value: The venue's own word, in minor units.
+
+    Raises:
+        InputError: The product is an inverse contract and the venue gives no tick value.
+    """
+    # A tape without a value is refused by the core, which names the key.
+    if tick_value is None and instrument.get("tick_value_minor", 0) is None:
+        message = f"{instrument['name']} is an inverse contract: its money is not linear in price"
+        hint = "Give venue.tick_value, the worth of one tick of one lot near the prices recorded"
+        raise InputError(f"{message}. {hint}")
 
 
 def _ns(us: float) -> int:

@@ -13,6 +13,7 @@ from sweep.cells import Cell, cells_from_json, cells_to_json, plan_cells
 from sweep.data import TapeInfo, ensure_tapes
 from sweep.decode_strategy import strategy_source_hash
 from sweep.errors import StudyLockedError
+from sweep.exchange import check_money
 from sweep.job import RunnerSpec, SweepJob
 from sweep.schema import Study
 from sweep.space import ChoiceSpace, FloatSpace, IntSpace, Scalar, Space
@@ -55,10 +56,13 @@ def make_plan(
 
     Raises:
         DataError: The data is refused.
+        InputError: The product is an inverse contract and the venue gives no tick value.
         StudyLockedError: The folder holds a study of this name that was started otherwise.
     """
     cache = runs_dir.resolve() / TAPES_FOLDER
     tapes = ensure_tapes(study.data.source, cache, progress)
+    for tape in tapes:
+        check_money(tape.instrument, study.venue.tick_value)
     cells = plan_cells(
         tapes,
         slices=study.data.slices,

@@ -26,6 +26,8 @@ CSV_RULES: Final[dict[str, Rule]] = {
     ),
 }
 
+_COMMA: Final = ord(",")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CsvBlock:
@@ -67,16 +69,18 @@ class CsvFile:
 
     def _parse(self, block: Block, audit: Audit, columns: tuple[str, ...]) -> CsvBlock:
         number = np.arange(block.first_line, block.first_line + block.line_count)
-        frame = self._frame(block.text, columns)
+        commas = len(self.header) - 1
+        # Lines of too few fields would be filled up in silence, ones of too many are refused.
+        found = int(np.count_nonzero(np.frombuffer(block.text, np.uint8) == _COMMA))
+        frame = self._frame(block.text, columns) if found == commas * len(number) else None
         if frame is not None and frame.height == len(number):
             return CsvBlock(frame=frame, number=number)
         lines = block.text.removesuffix(b"\n").split(b"\n")
-        commas = len(self.header) - 1
         good = np.array([line.count(b",") == commas and _is_text(line) for line in lines])
         if not good.all():
             row = int((~good).argmax())
-            found = f"expected {commas + 1} fields, found {lines[row][:80]!r}"
-            audit.hit("bad_line", f"{self.unit} {number[row]}", found, count=int((~good).sum()))
+            detail = f"expected {commas + 1} fields, found {lines[row][:80]!r}"
+            audit.hit("bad_line", f"{self.unit} {number[row]}", detail, count=int((~good).sum()))
         kept = [line for line, is_good in zip(lines, good, strict=True) if is_good]
         frame = self._frame(b"".join(line + b"\n" for line in kept), columns)
         if frame is None or frame.height != len(kept):

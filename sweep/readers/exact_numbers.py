@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 # Texts of this form, as feeds write them, are read in bulk: up to 9 digits on either side of the
 # point make at most 18 digits, which a signed 64-bit integer holds.
 _DECIMAL_FORM: Final = r"^[0-9]{1,9}(\.[0-9]{1,9})?$"
-_ANY_FORM: Final = re.compile(r"(?=.{1,64}$)[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]{1,6})?", re.ASCII)
+_ANY_FORM: Final = re.compile(r"(?=.{1,64}$)[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,6})?", re.ASCII)
 _POWERS: Final = 10 ** np.arange(19, dtype=np.int64)
 _SECONDS_FORM: Final = r"^[0-9]{10}(\.[0-9]{1,9})?$"
 _NANO: Final = 10**9

@@ -248,6 +248,8 @@ def _survey(request: Request, files: list[CsvFile]) -> _Survey:
         # What is wrong with lines is told when they are read for good.
         lenient = Audit(request.audit.source, CSV_RULES, {"bad_line": "drop", "cut_line": "count"})
         for block in file.blocks(lenient, names + ("is_snapshot",) * has_flags):
+            if not len(block.number):
+                continue
             times = [_times(block.frame[name]) for name in names]
             found.latencies.add(times[1], times[0], int(block.number[0]), file.unit)
             found.lines += len(block.number)

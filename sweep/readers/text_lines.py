@@ -4,6 +4,7 @@ Blocks hold whole lines, so that a file larger than the memory is read in bounde
 container is refused with the line before which the damage was found.
 """
 
+import errno
 import gzip
 import io
 import zipfile
@@ -90,6 +91,8 @@ def line_blocks(path: Path, block_bytes: int = BLOCK_BYTES) -> Iterator[Block]:
     except _DAMAGE as error:
         raise DataError(f"{path}: damaged after line {first_line - 1}: {error}") from error
     except OSError as error:
+        if error.errno == errno.EINVAL:  # an archive that points outside of itself
+            raise DataError(f"{path}: damaged after line {first_line - 1}: {error}") from error
         raise DataError(f"{path}: cannot be read: {error}") from error
     if pieces:
         yield Block.of(first_line, b"".join(pieces))
@@ -111,6 +114,7 @@ def _open(path: Path, stack: ExitStack) -> IO[bytes]:
     archive = stack.enter_context(zipfile.ZipFile(raw))
     names = [name for name in archive.namelist() if not name.endswith("/")]
     if len(names) != 1:
-        found = ", ".join(names[:5]) or "none"
-        raise DataError(f"{path}: expected one file in the archive, found {found}: unpack it")
+        found = ", ".join(names[:5]) or "the archive holds no name"
+        message = f"expected one file in the archive, found {len(names)} members ({found})"
+        raise DataError(f"{path}: {message}: unpack it")
     return stack.enter_context(archive.open(names[0]))

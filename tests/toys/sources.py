@@ -18,14 +18,19 @@ from tests.integration.test_shioaji_parquet import day as shioaji_day
 from tests.integration.test_shioaji_parquet import write as write_shioaji
 from tests.toys import databento
 from tests.toys.damage import BYTES, LINES, Damage, Source, table_damages
+from tests.unit import test_binance_raw as binance
+from tests.unit import test_bybit_ob as bybit
 from tests.unit import test_hftbacktest as hft
 from tests.unit import test_shioaji_columns as saved
 from tests.unit import test_shioaji_recording as recorded
 from tests.unit import test_taifex_daily as taifex
+from tests.unit import test_tardis_csv as tardis
 from tests.unit import test_twse_fixed as twse
 
 SEQUENCELESS: Final = "rows have neither number nor checksum"
 MOVES_IN_A_GROUP: Final = "rows of one time may stand in any order"
+CUT_NUMBER: Final = "what is left of a number at the end of a line is a number"
+LAST_OF_A_CHAIN: Final = "nothing follows the last update or trade of a file"
 UNREAD: Final = "columns that are not used for market data may hold anything"
 UNORDERED: Final = {
     "missing_row": SEQUENCELESS,
@@ -118,6 +123,11 @@ def zipped(folder: Path) -> Path:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.write(taifex.write(folder / "Daily.csv", taifex.day()), "Daily.csv")
     return path
+
+
+def _lines(name: str, lines: list[str]) -> Callable[[Path], Path]:
+    text = "".join(f"{line}\n" for line in lines).encode()
+    return _written(name, lambda path: path.write_bytes(text))
 
 
 def _written(name: str, write: Callable[[Path], object]) -> Callable[[Path], Path]:
@@ -268,5 +278,58 @@ SOURCES: Final = (
         ),
         damages=BYTES,
         unseen={"flip_bit": "written without checksums of pages"},
+    ),
+    Source(
+        name="binance_raw",
+        reader="binance_raw",
+        instrument="BTCUSDT",
+        make=_lines("recording.txt", binance.recording()),
+        damages=LINES,
+        unseen={"missing_row": LAST_OF_A_CHAIN},
+    ),
+    Source(
+        name="binance_raw_gzip",
+        reader="binance_raw",
+        instrument="BTCUSDT",
+        make=lambda folder: binance.write(folder, binance.recording()),
+        damages=BYTES,
+    ),
+    Source(
+        name="tardis_book",
+        reader="tardis_csv",
+        instrument="BTCUSDT",
+        make=_lines("book.csv", tardis.book_lines()),
+        damages=LINES,
+        unseen={**UNORDERED, "short_line": CUT_NUMBER},
+    ),
+    Source(
+        name="tardis_pair_gzip",
+        reader="tardis_csv",
+        instrument="BTCUSDT",
+        make=tardis.write_both,
+        damages=BYTES,
+    ),
+    Source(
+        name="tardis_snapshots",
+        reader="tardis_csv",
+        instrument="BTCUSDT",
+        make=_lines("book.csv", tardis.snapshot_lines()),
+        damages=LINES,
+        unseen={**UNORDERED, "short_line": CUT_NUMBER},
+    ),
+    Source(
+        name="bybit_ob",
+        reader="bybit_ob",
+        instrument="XRPUSDT_BYBIT",
+        make=_lines(bybit.NAME, bybit.lines()),
+        damages=LINES,
+        unseen={"missing_row": LAST_OF_A_CHAIN},
+    ),
+    Source(
+        name="bybit_ob_zip",
+        reader="bybit_ob",
+        instrument="XRPUSDT_BYBIT",
+        make=lambda folder: bybit.write(folder, bybit.lines(), f"{bybit.NAME}.zip"),
+        damages=BYTES,
     ),
 )

@@ -278,7 +278,7 @@ def test_trades_alone_are_a_tape_of_trades(tmp_path: Path) -> None:
         (3, ",2", ",", r"line 3: expected a quantity, found None"),
         (3, ",2", ",nan", r"line 3: expected a quantity, found 'nan'"),
         (3, ",2", ",2,3", r"line 3: expected 8 fields"),
-        (3, ",2", "", r"line 3: expected a quantity, found None"),
+        (3, ",2", "", r"line 3: expected 8 fields, found"),
         (3, "bid", "bad", r"line 3: expected side bid or ask, found 'bad'"),
         (3, "true", "yes", r"line 3: expected is_snapshot false or true, found 'yes'"),
         (3, "BTCUSDT", "ETHUSDT", r"line 3: expected binance-futures BTCUSDT, found"),

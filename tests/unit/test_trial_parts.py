@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from sweep.errors import InputError
-from sweep.exchange import exchange_spec
+from sweep.exchange import check_money, exchange_spec
 from sweep.space import Scalar
 from sweep.template import constants, fill
 
@@ -83,6 +83,14 @@ def test_venue_wins_over_the_instrument() -> None:
     spec = json.loads(exchange_spec(INSTRUMENT, venue, WORLD, seed=0, replication=0))
     assert spec["instrument"]["tick_value_minor"] == 50
     assert spec["instrument"]["visible_levels"] == 0
+
+
+def test_inverse_contract_needs_a_tick_value() -> None:
+    inverse = {**INSTRUMENT, "name": "XBTUSD", "tick_value_minor": None}
+    with pytest.raises(InputError, match=r"XBTUSD is an inverse contract.*Give venue\.tick_value"):
+        check_money(inverse, None)
+    check_money(inverse, 7)
+    check_money(INSTRUMENT, None)
 
 
 TEMPLATE = {"a": {"$": "world.a"}, "b": {"c": {"$": "world.b.c"}, "d": 5, "e": None}}
