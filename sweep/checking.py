@@ -1,20 +1,14 @@
-"""Reads sources as an import would, without writing anything, and tells what it found in each.
+"""Reads sources as an import would, without writing anything, and tells what it found in each."""
 
-Every file is read in a process of its own, some at a time, so that one that ends its process spoils
-no other.
-"""
-
-import multiprocessing
-import signal
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from multiprocessing import connection
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import rustsim
 from sweep.errors import DataError, SweepError
+from sweep.file_processes import ENDED, each_source
 from sweep.naming import NamedSource
 from sweep.readers import RULES, make_request, read_rows
 from sweep.readers.audit import Audit, Rule
@@ -31,8 +25,6 @@ OUTCOMES: Final[dict[Outcome, str]] = {
     "refused": "cannot be read",
     "bug": "the reader failed: a bug in this program",
 }
-POLL_S: Final = 0.2
-
 # Hears rows read and bytes of files done, of all files.
 Progress = Callable[[int, int], None]
 
@@ -169,88 +161,39 @@ def check_sources(
     sizes = [_size(source.path) for source in named]
     seen = dict.fromkeys(range(len(named)), 0)
     done_bytes = 0
-    for index, message in _messages(named, jobs):
+    for index, source in enumerate(named):
+        found[index] = _where(source, sizes[index])
+        if source.config is None:
+            found[index] |= _failed("unclear", source.problem)
+    for index, message in each_source(named, _check, jobs):
         if isinstance(message, int):
             seen[index] = message
-        else:
-            source = named[index]
-            note = {"guessed": source.note} if source.note else {}
-            where = {"path": str(source.path) if source.path else None, "bytes": sizes[index]}
-            found[index] = where | note | message
-            seen[index] = int(message.get("rows", 0))
+        elif isinstance(message, dict):
+            result = _failed("bug", message[ENDED]) if ENDED in message else message
+            found[index] |= result
+            seen[index] = int(result.get("rows", 0))
             done_bytes += sizes[index]
         if progress:
             progress(sum(seen.values()), done_bytes)
     return found
 
 
+def _where(source: NamedSource, size: int) -> dict[str, Any]:
+    note = {"guessed": source.note} if source.note else {}
+    return {"path": str(source.path) if source.path else None, "bytes": size} | note
+
+
 def _size(path: Path | None) -> int:
     return path.stat().st_size if path is not None and path.is_file() else 0
 
 
-def _messages(
-    named: Sequence[NamedSource], jobs: int
-) -> Iterator[tuple[int, int | dict[str, Any]]]:
-    """Yield rows read so far (numbers) and results, by the index of the source."""
-    waiting = []
-    for index, source in enumerate(named):
-        if source.config is None:
-            yield index, {"outcome": "unclear", "problem": source.problem, "rules": {}}
-        else:
-            waiting.append(index)
-    if jobs == 1 and len(waiting) == 1:
-        yield waiting[0], _guarded(named[waiting[0]], None)
-        return
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["sweep.checking"])
-    running: dict[int, tuple[Any, Any]] = {}
-    waiting.reverse()
-    try:
-        while waiting or running:
-            while waiting and len(running) < jobs:
-                index = waiting.pop()
-                ours, theirs = context.Pipe(duplex=False)
-                process = context.Process(target=_work, args=(named[index], theirs), daemon=True)
-                process.start()
-                theirs.close()
-                running[index] = (process, ours)
-            yield from _hear(running)
-    finally:
-        for process, _ in running.values():
-            process.terminate()
-
-
-def _hear(running: dict[int, tuple[Any, Any]]) -> Iterator[tuple[int, int | dict[str, Any]]]:
-    """Yield what processes say, and take those that ended out of the running ones."""
-    ready = connection.wait([pipe for _, pipe in running.values()], POLL_S)
-    for index, (process, pipe) in list(running.items()):
-        if pipe not in ready:
-            continue
-        try:
-            message = pipe.recv()
-        except EOFError:
-            process.join()
-            words = f"the process that read it ended with code {process.exitcode}"
-            hint = ": out of memory?" if process.exitcode == -signal.SIGKILL else ""
-            message = {"outcome": "bug", "problem": f"{words}{hint}", "rules": {}}
-        if isinstance(message, dict):
-            del running[index]
-            pipe.close()
-            process.join()
-        yield index, message
-
-
-def _work(source: NamedSource, pipe: Any) -> None:
-    # An interrupt is the parent's to handle: it ends this process.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    pipe.send(_guarded(source, pipe.send))
-    pipe.close()
-
-
-def _guarded(source: NamedSource, progress: Callable[[int], None] | None) -> dict[str, Any]:
+def _check(source: NamedSource, tell: Callable[[int | str], None]) -> dict[str, Any]:
     assert source.config is not None, source
     try:
-        return check_source(source.config, source.path, progress)
+        return check_source(source.config, source.path, tell)
     except Exception as error:  # noqa: BLE001 - one file's bug must not hide the others' results
-        problem = f"{type(error).__name__}: {error}"
-        return {"outcome": "bug", "problem": problem, "rules": {}}
+        return _failed("bug", f"{type(error).__name__}: {error}")
+
+
+def _failed(outcome: Outcome, problem: str) -> dict[str, Any]:
+    return {"outcome": outcome, "problem": problem, "rules": {}}

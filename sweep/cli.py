@@ -191,7 +191,6 @@ def _add_data_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]"
     check = _verb(kinds, "check", "data_check", words, "data check recordings/*.parquet")
     _add_sources(check, nargs="*")
     check.add_argument("--list", action="store_true", help="show readers, options and rules")
-    _add_jobs(check)
     _add_inspect(kinds)
     words = "write a synthetic market as a tape, or as columns if the file ends in .parquet"
     example = "data generate syn.tape --set events=1000000 --set seed=3"
@@ -253,15 +252,12 @@ def _add_sources(verb: argparse.ArgumentParser, nargs: str = "+") -> None:
         help="what a broken rule leads to: error, drop, repair or count; repeatable",
     )
     verb.add_argument(
+        "--jobs", type=_count, default=0, metavar="N", help="files at a time (default: processors)"
+    )
+    verb.add_argument(
         "--product",
         action="append",
         default=[],
         metavar="KEY=VALUE",
         help="describe a product that the catalogue lacks, for example tick_size=0.01; repeatable",
-    )
-
-
-def _add_jobs(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument(
-        "--jobs", type=_count, default=0, metavar="N", help="files at a time (default: processors)"
     )

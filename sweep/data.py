@@ -83,7 +83,10 @@ class _Order:
 
 
 def ensure_tapes(
-    source: SourceConfig, cache: Path, progress: Progress | None = None
+    source: SourceConfig,
+    cache: Path,
+    progress: Progress | None = None,
+    on_rows: Callable[[int], None] | None = None,
 ) -> list[TapeInfo]:
     """Return the tapes of a source, in the order of its files; build those that are missing.
 
@@ -91,6 +94,7 @@ def ensure_tapes(
         source: Reader, files and options.
         cache: Folder of the tapes; made if it is missing.
         progress: Hears what is built and waited for.
+        on_rows: Hears how many rows of a tape under way are read.
 
     Raises:
         DataError: A file is missing, damaged or breaks a rule; the message names file and row.
@@ -106,7 +110,7 @@ def ensure_tapes(
         cache.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ResourceError(f"{cache}: cannot make the folder for tapes: {error}") from error
-    return [_ensure(order, cache, progress) for order in orders]
+    return [_ensure(order, cache, progress, on_rows) for order in orders]
 
 
 def open_info(path: Path) -> TapeInfo:
@@ -187,7 +191,12 @@ def _fingerprint(path: Path) -> dict[str, Any]:
     return {"name": path.name, "bytes": size, "xxh3": digest}
 
 
-def _ensure(order: _Order, cache: Path, progress: Progress | None) -> TapeInfo:
+def _ensure(
+    order: _Order,
+    cache: Path,
+    progress: Progress | None,
+    on_rows: Callable[[int], None] | None,
+) -> TapeInfo:
     path = cache / order.name
     say = progress or (lambda _: None)
     with _lock(cache / f".{order.name}.lock", say):
@@ -200,7 +209,7 @@ def _ensure(order: _Order, cache: Path, progress: Progress | None) -> TapeInfo:
         for stale in cache.glob(f".{order.name}.*.partial"):
             stale.unlink(missing_ok=True)  # left by a builder that was killed; we hold its lock
         say(f"building {order.name} from {order.path or order.document['reader']}")
-        _build(order, path)
+        _build(order, path, on_rows)
         return open_info(path)
 
 
@@ -225,8 +234,11 @@ def _lock(path: Path, say: Progress) -> Iterator[None]:
         os.close(fd)
 
 
-def _build(order: _Order, path: Path) -> None:
+def _build(order: _Order, path: Path, on_rows: Callable[[int], None] | None) -> None:
     request = order.request()
+    rows = read_rows(order.source.reader, request)
+    if on_rows is not None:
+        rows = _counted(rows, on_rows)
 
     def describe(summary: Summary) -> str:
         for file, known in zip(order.files, order.document["source"], strict=True):
@@ -239,7 +251,20 @@ def _build(order: _Order, path: Path) -> None:
         }
         return json.dumps(document, sort_keys=True)
 
-    write_tape(path, read_rows(order.source.reader, request), request.audit.source, describe)
+    write_tape(path, rows, request.audit.source, describe)
+
+
+def _counted(rows: Rows, on_rows: Callable[[int], None]) -> Rows:
+    count = 0
+    while True:
+        try:
+            chunk = next(rows)
+        except StopIteration as stop:
+            summary: Summary = stop.value
+            return summary
+        count += len(chunk["exch_ns"])
+        on_rows(count)
+        yield chunk
 
 
 def write_tape(

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 from sweep.commands.data_check import asked
 from sweep.decode_data import SYNTHETIC, decode_options
-from sweep.errors import EXIT_DONE, ResourceError, SweepError
+from sweep.errors import EXIT_DONE, ResourceError
 from sweep.naming import NamedSource, name_sources
 from sweep.planning import TAPES_FOLDER
 from sweep.progress import FileBar, talk
@@ -23,53 +24,44 @@ def import_data(options: argparse.Namespace) -> int:
     """Run the command `data import`."""
     named = name_sources(options.sources, asked(options))
     cache = options.runs_dir.resolve() / TAPES_FOLDER
-    documents, problems = import_sources(named, cache)
+    tapes, problems = make_tapes(named, cache, options.jobs)
+    documents = [describe_tape(path) for path in tapes]
     if options.json:
         print(json.dumps({"tapes": documents, "problems": [text for text, _ in problems]}))
     else:
         for document in documents:
             _show(document)
-        for text, _ in problems:
-            talk(f"error: {text}")
-        if len(named) > 1:
-            talk(f"{len(documents)} of {len(named)} sources are tapes now")
+    for text, _ in problems:
+        talk(f"error: {text}")
+    if len(named) > 1:
+        talk(f"{len(named) - len(problems)} of {len(named)} sources are tapes now")
     return max((code for _, code in problems), default=EXIT_DONE)
 
 
-def import_sources(
-    named: list[NamedSource], cache: Path
-) -> tuple[list[dict[str, Any]], list[tuple[str, int]]]:
-    """Make the tapes that are missing; go on after a source that is refused.
+def make_tapes(
+    named: list[NamedSource], cache: Path, jobs: int
+) -> tuple[list[Path], list[tuple[str, int]]]:
+    """Make the tapes that are missing, with a progress bar; go on after a source that is refused.
+
+    Args:
+        named: The sources.
+        cache: Folder of the tapes.
+        jobs: Files at a time, 0 for as many as there are processors.
 
     Returns:
-        What the tapes hold, and message and exit code of each source without one.
-
-    Raises:
-        ResourceError: The disk is full or the folder cannot be used: no source can go on.
+        The tapes, and message and exit code of each source without one.
     """
-    from sweep.data import ensure_tapes
+    from sweep.importing import import_sources
 
-    documents: list[dict[str, Any]] = []
-    problems: list[tuple[str, int]] = []
-    sizes = [source.path.stat().st_size if source.config and source.path else 0 for source in named]
-    with FileBar("importing", sum(sizes)) as bar:
-        for index, source in enumerate(named):
-            if source.config is None:
-                problems.append((source.problem, SweepError.exit_code))
-                continue
-            if source.note:
+    total = sum(s.path.stat().st_size for s in named if s.path is not None and s.path.is_file())
+    with FileBar("importing", total) as bar:
+        for source in named:
+            if source.note and source.config is not None:
                 bar.say(f"{source.path}: guessed {source.note}")
-            try:
-                tapes = ensure_tapes(source.config, cache, bar.say)
-            except ResourceError:
-                raise
-            except SweepError as error:
-                problems.append((str(error), error.exit_code))
-                continue
-            documents += [describe_tape(tape.path) for tape in tapes]
-            rows = sum(document["rows"] for document in documents)
-            bar.update(rows, sum(sizes[: index + 1]))
-    return documents, problems
+        jobs = jobs or min(len(named), os.cpu_count() or 1)
+        found = import_sources(named, cache, jobs, bar.update, bar.say)
+    tapes = [path for imported in found for path in imported.tapes]
+    return tapes, [(one.problem, one.exit_code) for one in found if one.problem]
 
 
 def export(options: argparse.Namespace) -> int:

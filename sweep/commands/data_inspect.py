@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from sweep.commands.data import import_sources
+from sweep.commands.data import make_tapes
 from sweep.commands.data_check import asked
 from sweep.errors import EXIT_DATA_REFUSED, EXIT_DONE, SweepError
 from sweep.naming import name_sources
@@ -70,8 +70,8 @@ def _tapes(options: argparse.Namespace) -> tuple[list[Path], list[tuple[str, int
     others = [path for path in options.sources if path.suffix != TAPE_SUFFIX]
     if others:
         named = name_sources(others, asked(options))
-        made, refused = import_sources(named, options.runs_dir.resolve() / TAPES_FOLDER)
-        tapes += [Path(document["path"]) for document in made]
+        made, refused = make_tapes(named, options.runs_dir.resolve() / TAPES_FOLDER, options.jobs)
+        tapes += made
         problems += refused
     return tapes, problems
 

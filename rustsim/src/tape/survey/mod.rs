@@ -61,6 +61,8 @@ pub struct Survey {
     sides: [Levels; 2],
     group: Option<Group>,
     last_group_ns: Option<Nanos>,
+    // Whether that group held rows of trading time.
+    was_trading: bool,
     last_levels_ns: Option<Nanos>,
     last_local_ns: Nanos,
     // Spread that stands since the last group, in trading time.
@@ -80,6 +82,7 @@ impl Survey {
             sides: [Levels::new(), Levels::new()],
             group: None,
             last_group_ns: None,
+            was_trading: false,
             last_levels_ns: None,
             last_local_ns: Nanos::MIN,
             spread: None,
@@ -363,6 +366,7 @@ impl Survey {
         }
         self.spread = None;
         self.last_group_ns = Some(group.exch_ns);
+        self.was_trading = group.is_trading;
         let report = &mut self.report;
         report.groups += 1;
         report
@@ -410,7 +414,10 @@ impl Survey {
 
     fn count_gaps(&mut self, group: &Group) {
         let report = &mut self.report;
-        if let Some(before) = self.last_group_ns {
+        if let Some(before) = self
+            .last_group_ns
+            .filter(|_| self.was_trading && group.is_trading)
+        {
             let gap = group.exch_ns.saturating_sub(before);
             report.gaps_ns.add(gap, 1);
             let is_long = |kept: &(Nanos, i64)| gap > kept.1;

@@ -149,7 +149,7 @@ pub struct Report {
     pub price_max: Option<i32>,
     /// Rows per group.
     pub group_rows: Histogram,
-    /// Nanoseconds between groups.
+    /// Nanoseconds between groups of trading time that follow each other.
     pub gaps_ns: Histogram,
     /// Nanoseconds between groups with level rows, per millisecond; the last bin holds all longer ones.
     pub level_gaps_ms: BTreeMap<i64, u64>,
