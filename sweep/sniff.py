@@ -113,6 +113,19 @@ SIGNS: Final[tuple[Sign, ...]] = (
         words="Databento's binary encoding",
         fits=lambda head: head.name.endswith(".dbn") or head.start.startswith(b"DBN"),
     ),
+    Sign(
+        reader="shioaji_recording",
+        words="begins as recordings of `sweep.recorder` do",
+        fits=lambda head: "sweep-recording" in head.first_line,
+    ),
+    Sign(
+        reader="shioaji_columns",
+        words="columns named as the Shioaji SDK names its fields",
+        fits=lambda head: any(
+            re.search(r"\b(tick_type|diff_bid_vol)\b", text)
+            for text in (head.first_line, head.footer.decode("latin-1"))
+        ),
+    ),
     Sign(reader="hftbacktest", words="an array file of NumPy", fits=_named(".npy", ".npz")),
     Sign(
         reader="taifex_daily",
