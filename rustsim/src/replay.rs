@@ -9,7 +9,7 @@ use crate::rows::RowSource;
 use crate::schedule::NEVER;
 use crate::sight::Touch;
 use crate::sim::{Outcomes, SimulatedExchange, WAKES_PER_INSTANT_MAX};
-use crate::types::{Nanos, OrderEvent};
+use crate::types::{Nanos, OrderEvent, Tick};
 
 /// Groups between two calls of [`Strategy::poll`].
 const POLL_GROUPS: u32 = 1 << 16;
@@ -116,12 +116,10 @@ pub fn replay<R: RowSource, S: Strategy + ?Sized>(
     strategy: &mut S,
 ) -> Result<Outcomes> {
     if let Some((start_ns, end_ns)) = rows.span_ns() {
-        rows.advance(0)?;
         exchange.start(start_ns);
         strategy.on_start(&mut exchange.host)?;
         exchange.drain_outbox();
         let mut run = Run {
-            rows,
             first_row,
             next: 0,
             end_ns,
@@ -131,8 +129,20 @@ pub fn replay<R: RowSource, S: Strategy + ?Sized>(
             events: Vec::new(),
             wake_ns: Nanos::MIN,
             wakes_at_instant: 0,
+            until_poll: POLL_GROUPS,
         };
-        run.drive(&mut exchange, strategy)?;
+        while rows.advance(run.next)? {
+            run.first_row += run.next;
+            run.next = 0;
+            let window = rows.window();
+            run.drive(
+                &window[..rows_of_finished_times(window)],
+                false,
+                &mut exchange,
+                strategy,
+            )?;
+        }
+        run.drive(rows.window(), true, &mut exchange, strategy)?;
         strategy.on_end(&mut exchange.host)?;
         exchange.host.outbox.clear();
         exchange.host.timers.clear();
@@ -140,11 +150,20 @@ pub fn replay<R: RowSource, S: Strategy + ?Sized>(
     exchange.finish()
 }
 
-struct Run<R> {
-    rows: R,
+/// Returns how many rows stand before those of the window's last time, which may go on behind the window.
+fn rows_of_finished_times(window: &[Tick]) -> usize {
+    let last_ns = window.last().map(|row| row.exch_ns);
+    if window.first().map(|row| row.exch_ns) == last_ns {
+        return 0; // also what keeps a time of very many rows from being searched for each of its blocks
+    }
+    let before = window.iter().rposition(|row| Some(row.exch_ns) != last_ns);
+    before.map_or(0, |index| index + 1)
+}
+
+struct Run {
     /// Tape number of the window's first row.
     first_row: usize,
-    /// Place of the next row in the window; behind its end only when there is no more.
+    /// Place of the next row in the window.
     next: usize,
     end_ns: Nanos,
     filter: WakeFilter,
@@ -154,31 +173,34 @@ struct Run<R> {
     events: Vec<OrderEvent>,
     wake_ns: Nanos,
     wakes_at_instant: u32,
+    until_poll: u32,
 }
 
-impl<R: RowSource> Run<R> {
+impl Run {
+    /// Lives through `rows`, all of whose times are complete; `is_last` says that none follow.
     fn drive<S: Strategy + ?Sized>(
         &mut self,
+        rows: &[Tick],
+        is_last: bool,
         exchange: &mut SimulatedExchange,
         strategy: &mut S,
     ) -> Result<()> {
-        let mut until_poll = POLL_GROUPS;
         loop {
-            let market_ns = self
-                .rows
-                .window()
-                .get(self.next)
-                .map_or(NEVER, |row| row.exch_ns);
+            let market_ns = match rows.get(self.next) {
+                Some(row) => row.exch_ns,
+                None if is_last => NEVER,
+                None => return Ok(()),
+            };
             let now_ns = market_ns.min(self.due_ns);
             if now_ns > self.end_ns {
                 return Ok(());
             }
             let mut has_news = false;
             if market_ns == now_ns {
-                has_news = self.apply_next_group(exchange, now_ns)?;
-                until_poll -= 1;
-                if until_poll == 0 {
-                    until_poll = POLL_GROUPS;
+                has_news = self.apply_next_group(rows, exchange, now_ns)?;
+                self.until_poll -= 1;
+                if self.until_poll == 0 {
+                    self.until_poll = POLL_GROUPS;
                     strategy.poll()?;
                 }
             }
@@ -193,26 +215,17 @@ impl<R: RowSource> Run<R> {
     #[inline]
     fn apply_next_group(
         &mut self,
+        rows: &[Tick],
         exchange: &mut SimulatedExchange,
         now_ns: Nanos,
     ) -> Result<bool> {
-        let mut stop = self.next + 1;
-        loop {
-            let rows = self.rows.window();
-            while stop < rows.len() && rows[stop].exch_ns == now_ns {
-                stop += 1;
-            }
-            if stop < rows.len() || !self.rows.advance(self.next)? {
-                break;
-            }
-            self.first_row += self.next;
-            stop -= self.next;
-            self.next = 0;
-        }
         let start = self.next;
+        let mut stop = start + 1;
+        while stop < rows.len() && rows[stop].exch_ns == now_ns {
+            stop += 1;
+        }
         self.next = stop;
-        let group = &self.rows.window()[start..stop];
-        if exchange.apply_group::<false>(group, self.first_row + start)? {
+        if exchange.apply_group::<false>(&rows[start..stop], self.first_row + start)? {
             self.due_ns = exchange.next_due_ns();
         }
         Ok(exchange.is_instant() && !exchange.is_indicative())

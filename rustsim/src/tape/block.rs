@@ -22,7 +22,7 @@ use super::format::field;
 use crate::types::{FLAG_LAST, Nanos, Tick};
 
 /// Rows of every block but the last; a power of two.
-pub const BLOCK_ROWS: usize = 512;
+pub const BLOCK_ROWS: usize = 256;
 /// Bytes in front of the columns.
 pub const HEAD_BYTES: usize = 48;
 /// Most bytes of one block.
@@ -160,8 +160,8 @@ impl<'a> Block<'a> {
             exch_ns,
             local_ns,
         } = scratch;
-        self.time.read_wide(0, steps);
-        self.group_times(steps, exch_ns);
+        self.time
+            .read_sums(self.head.exch_ns_first, self.head.time_unit, exch_ns);
         let (base, unit) = (self.head.local_base, self.head.local_unit);
         let local_of = |exch_ns: Nanos, steps: u64| {
             exch_ns
@@ -188,16 +188,6 @@ impl<'a> Block<'a> {
         self.codes.len()
     }
 
-    fn group_times(&self, steps: &[u64; BLOCK_ROWS], out: &mut [Nanos; BLOCK_ROWS]) {
-        let mut now_ns = self.head.exch_ns_first;
-        out[0] = now_ns;
-        let groups = ..usize::from(self.head.group_count);
-        for (time, steps) in out[groups][1..].iter_mut().zip(steps) {
-            now_ns = now_ns.wrapping_add_unsigned(steps.wrapping_mul(self.head.time_unit));
-            *time = now_ns;
-        }
-    }
-
     /// Makes rows of columns; `local_ns` gives the local time by the numbers of row and group, both below [`BLOCK_ROWS`].
     #[inline(always)]
     #[allow(
@@ -210,32 +200,31 @@ impl<'a> Block<'a> {
         local_ns: impl Fn(usize, usize) -> Nanos,
         out: &mut [Tick; BLOCK_ROWS],
     ) {
-        let mut columns = [[0; TILE_ROWS]; 3];
-        let (mut amounts, mut labels) = ([0; TILE_ROWS], [0; TILE_ROWS]);
+        let (mut price, mut qty, mut join) = ([0; TILE_ROWS], [0; TILE_ROWS], [0; TILE_ROWS]);
+        let mut codes = [0; TILE_ROWS];
+        let mut amounts = [0; TILE_ROWS];
         let mut group = 0;
         let (tiles, _) = out.as_chunks_mut::<TILE_ROWS>();
         for (rows, start) in tiles
             .iter_mut()
             .zip((0..self.codes.len()).step_by(TILE_ROWS))
         {
-            let [price, qty, join] = &mut columns;
-            self.price.read_narrow(start, price);
-            self.qty.read_narrow(start, qty);
-            self.read_joins(start, join);
-            let codes = &self.codes[start..];
-            let codes = &codes[..codes.len().min(TILE_ROWS)];
-            for (label, (join, code)) in labels.iter_mut().zip(join.iter().zip(codes)) {
-                *label = u64::from(*join) | code_word(*code) << 32;
-            }
-            for (amount, (price, qty)) in amounts.iter_mut().zip(price.iter().zip(&*qty)) {
+            self.price.read_narrow(start, &mut price);
+            self.qty.read_narrow(start, &mut qty);
+            self.read_joins(start, &mut join);
+            for (amount, (price, qty)) in amounts.iter_mut().zip(price.iter().zip(&qty)) {
                 let price = self.head.price_base.wrapping_add_unsigned(*price);
                 let qty = self.head.qty_base.wrapping_add_unsigned(*qty);
                 *amount = u64::from(price.cast_unsigned()) | u64::from(qty.cast_unsigned()) << 32;
             }
+            for (code, stored) in codes.iter_mut().zip(&self.codes[start..]) {
+                *code = *stored;
+            }
             // Halves of a row in one store each, and indices instead of iterators: no bounds check, no value outside of registers.
             for index in 0..TILE_ROWS {
                 let [p0, p1, p2, p3, q0, q1, q2, q3] = amounts[index].to_le_bytes();
-                let [j0, j1, j2, j3, kind, side, flags, reserved] = labels[index].to_le_bytes();
+                let label = CODE_LABELS[usize::from(codes[index])] | u64::from(join[index]);
+                let [j0, j1, j2, j3, kind, side, flags, reserved] = label.to_le_bytes();
                 rows[index] = Tick {
                     exch_ns: exch_ns[group],
                     local_ns: local_ns((start + index) % BLOCK_ROWS, group),
@@ -263,11 +252,18 @@ impl<'a> Block<'a> {
     }
 }
 
-/// Spreads a code over four bytes: kind, side, flags, 0.
-#[inline]
-fn code_word(code: u8) -> u64 {
-    let code = u64::from(code);
-    code & 3 | (code >> SIDE_SHIFT & 1) << 8 | (code >> FLAGS_SHIFT) << 16
+/// Kind, side and flags of every code, as the last four bytes of a row.
+static CODE_LABELS: [u64; 256] = code_labels();
+
+const fn code_labels() -> [u64; 256] {
+    let mut labels = [0; 256];
+    let mut code = 0;
+    while code < 256 {
+        let bytes = (code & 3) | (code >> SIDE_SHIFT & 1) << 8 | (code >> FLAGS_SHIFT) << 16;
+        labels[code] = (bytes as u64) << 32;
+        code += 1;
+    }
+    labels
 }
 
 /// Low half of a row number: joins are told in 32 bits.

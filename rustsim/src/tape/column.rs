@@ -94,6 +94,37 @@ impl<'a> Column<'a> {
         }
     }
 
+    /// Reads numbers as steps of `unit` from one value to the next: writes `first` and all that follow it into `out`.
+    pub(super) fn read_sums(&self, first: i64, unit: u64, out: &mut [i64]) {
+        match self.width {
+            Width::None => out.fill(first),
+            Width::One => self.sum(first, unit, out, |[a]: [u8; 1]| u64::from(a)),
+            Width::Two => self.sum(first, unit, out, |bytes| {
+                u64::from(u16::from_le_bytes(bytes))
+            }),
+            Width::Four => self.sum(first, unit, out, |bytes| {
+                u64::from(u32::from_le_bytes(bytes))
+            }),
+            Width::Eight => self.sum(first, unit, out, u64::from_le_bytes),
+        }
+    }
+
+    fn sum<const N: usize>(
+        &self,
+        first: i64,
+        unit: u64,
+        out: &mut [i64],
+        step: impl Fn([u8; N]) -> u64,
+    ) {
+        let (steps, _) = self.bytes.as_chunks::<N>();
+        let mut sum = first;
+        out[0] = sum;
+        for (out, bytes) in out[1..].iter_mut().zip(steps) {
+            sum = sum.wrapping_add_unsigned(step(*bytes).wrapping_mul(unit));
+            *out = sum;
+        }
+    }
+
     #[inline(always)]
     #[allow(
         clippy::inline_always,

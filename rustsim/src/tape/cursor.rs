@@ -9,7 +9,7 @@ use std::ops::Range;
 
 /// Rows of a tape in order, window by window.
 ///
-/// Memory: two blocks (32 KiB), more only while one exchange time has more rows than a block.
+/// Memory: two blocks (16 KiB), more only while one exchange time has more rows than a block.
 #[derive(Debug)]
 pub struct Cursor<'a> {
     tape: &'a MappedTape,
@@ -71,6 +71,7 @@ impl RowSource for Cursor<'_> {
             .first_chunk_mut()
             .expect("made above if it was missing");
         let rows = self.tape.unpack(block, &mut self.scratch, room)?;
+        self.tape.prefetch(block + 1);
         let block_start = block * BLOCK_ROWS;
         let skipped = self.packed.start - block_start;
         let stop = self.packed.end.min(block_start + rows);

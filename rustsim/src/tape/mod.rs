@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! offset 0     header, 128 bytes (format.rs), sealed by its own checksum
-//! offset 128   blocks of 512 rows each (the last may be shorter), every column as narrow as the block allows (block.rs)
+//! offset 128   blocks of 256 rows each (the last may be shorter), every column as narrow as the block allows (block.rs)
 //! after them   directory: per block its end in the file and its xxh3-64, 16 bytes
 //! after it     metadata: JSON text
 //! ```
@@ -14,7 +14,7 @@
 //!
 //! Cost, per row: 4 to 7 bytes for a recorded feed in milliseconds, up to 29 for columns that are all as wide as they can be; about a
 //! nanosecond to unpack. Opening reads every byte once (checksums, row rules, content hash). A replay unpacks block by block into one
-//! buffer of 32 KiB ([`cursor::Cursor`]); a tape takes no other memory of its own, its pages are shared by all processes.
+//! buffer of 16 KiB ([`cursor::Cursor`]); a tape takes no other memory of its own, its pages are shared by all processes.
 //!
 //! Known limits: 2^40 rows, 64 MiB of metadata; joins reach back to the first 2^32 rows only. All rows of one exchange time are in memory
 //! at once during a replay. A tape that is truncated while it is mapped ends the process by signal, as with any mapping; tapes are made

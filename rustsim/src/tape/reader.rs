@@ -192,6 +192,13 @@ impl MappedTape {
         Ok(block.unpack(scratch, out))
     }
 
+    /// Has the bytes of a block fetched, if there is such a block, while other work is done.
+    pub(super) fn prefetch(&self, block: usize) {
+        if block < self.block_count() {
+            self.map.prefetch(self.place(block));
+        }
+    }
+
     fn changed(&self, fault: &str) -> Error {
         Error::Tape(format!(
             "{}: changed since it was opened: {fault}",
