@@ -7,9 +7,9 @@ The form of the files, and why it was chosen: `sweep/readers/recording_format.py
         recorder.event("login", {"simulation": True})
         recorder.message("TickFOPv1", fields_of(tick))     # from any thread of the SDK
 
-- `message` only formats and appends to memory; a thread of the recorder writes and syncs a block
-  every `flush_seconds`, or as soon as `block_bytes` are waiting. Then the caller writes it itself,
-  so that memory is bounded and a slow disk is felt where it matters.
+- `message` only formats and appends to memory; a thread of the recorder writes and syncs what is
+  waiting every `flush_seconds`, and callers do not wait for that. Only if `block_bytes` are waiting
+  the caller writes them itself: memory is bounded, and a slow disk is felt where it matters.
 - Opening the folder again on the same trade day goes on with the file. A torn tail, left by a
   crash, is cut, reported as `resumed` and recorded as an event; damage within a file is not mended:
   the recorder refuses to append behind it.
@@ -148,7 +148,9 @@ class Recorder:
         self._folder, self._name = folder, name
         self._clock, self._holidays = clock, frozenset(holidays)
         self._block_bytes = block_bytes
-        self._lock = threading.Lock()
+        # Whoever writes holds `_disk`; `_lock` guards what is waiting. Never the other way round.
+        self._disk = threading.Lock()
+        self._lock = threading.RLock()
         self._waiting: list[bytes] = []
         self._waiting_bytes = 0
         self._failure: ResourceError | None = None
@@ -161,7 +163,7 @@ class Recorder:
             raise ResourceError(
                 f"{folder}: cannot make the folder of recordings: {error}"
             ) from error
-        with self._lock:
+        with self._disk:
             self._open(*clock())
         self._stop = threading.Event()
         self._writer = threading.Thread(
@@ -218,7 +220,7 @@ class Recorder:
         Raises:
             ResourceError: This or an earlier write failed.
         """
-        with self._lock:
+        with self._disk:
             self._flush()
 
     def close(self) -> None:
@@ -231,13 +233,14 @@ class Recorder:
             return
         self._stop.set()
         self._writer.join()
-        with self._lock:
-            self._closed = True
+        with self._disk:
             try:
                 if self._failure is None:
-                    self._add(EVENT, {"event": "closed"}, self._clock())
+                    self._add(EVENT, {"event": "closed"}, None)
+                self._closed = True
                 self._flush()
             finally:
+                self._closed = True
                 if self._file is not None:
                     self._file.close()
 
@@ -255,21 +258,18 @@ class Recorder:
     def _append(
         self, kind: str, values: Mapping[str, Any], received: tuple[int, int] | None
     ) -> None:
-        with self._lock:
-            if self._closed:
-                raise ResourceError(f"{self.path}: the recorder is closed")
-            if self._failure is not None:
-                raise self._failure
-            at = received or self._clock()
-            assert self._file is not None
-            if trade_day(at[1], self._holidays) > self._file.day:
+        at = received or self._clock()
+        assert self._file is not None
+        if trade_day(at[1], self._holidays) > self._file.day:
+            with self._disk, self._lock:  # nobody numbers a record between two files
                 self._turn_over(at)
-            self._add(kind, values, at)
-            if self._waiting_bytes >= self._block_bytes:
-                self._flush()
+        if self._add(kind, values, received) >= self._block_bytes:
+            self.flush()
 
     def _turn_over(self, at: tuple[int, int]) -> None:
         assert self._file is not None
+        if self._closed or trade_day(at[1], self._holidays) <= self._file.day:
+            return  # another thread did it
         self._add(EVENT, {"event": "closed"}, at)
         self._flush()
         self._file.close()
@@ -279,21 +279,26 @@ class Recorder:
             self._failure = ResourceError(str(error))
             raise
 
-    def _add(self, kind: str, values: Mapping[str, Any], at: tuple[int, int]) -> None:
-        assert self._file is not None
-        record = Record(
-            seq=self._file.next_seq, mono_ns=at[0], wall_ns=at[1], kind=kind, values=values
-        )
-        line = encode_record(record)
-        if len(line) > self._block_bytes:
-            raise DataError(
-                f"A message of {len(line)} bytes, more than the {self._block_bytes} allowed"
-            )
-        if self._waiting_bytes + len(line) > self._block_bytes:
-            self._flush()
-        self._waiting.append(line)
-        self._waiting_bytes += len(line)
-        self._file.next_seq += 1
+    def _add(self, kind: str, values: Mapping[str, Any], received: tuple[int, int] | None) -> int:
+        """Take a record; return the bytes that are waiting."""
+        with self._lock:
+            assert self._file is not None
+            if self._closed:
+                raise ResourceError(f"{self._file.path}: the recorder is closed")
+            if self._failure is not None:
+                raise self._failure
+            # Read under the lock, the clock does not fall from one record to the next.
+            mono_ns, wall_ns = received or self._clock()
+            seq = self._file.next_seq
+            record = Record(seq=seq, mono_ns=mono_ns, wall_ns=wall_ns, kind=kind, values=values)
+            line = encode_record(record)
+            if len(line) > self._block_bytes:
+                message = f"a message of {len(line)} bytes, more than the {self._block_bytes}"
+                raise DataError(f"{self._file.path}: {message} allowed")
+            self._waiting.append(line)
+            self._waiting_bytes += len(line)
+            self._file.next_seq += 1
+            return self._waiting_bytes
 
     def _open(self, mono_ns: int, wall_ns: int) -> None:
         day = trade_day(wall_ns, self._holidays)
@@ -316,24 +321,25 @@ class Recorder:
         self._flush()
 
     def _flush(self) -> None:
-        if self._failure is not None:
-            raise self._failure
-        if not self._waiting:
-            return
+        """Write what is waiting; whoever calls holds `_disk`."""
+        with self._lock:
+            if self._failure is not None:
+                raise self._failure
+            lines, self._waiting = self._waiting, []
+            self._waiting_bytes = 0
         assert self._file is not None
         try:
-            self._file.append(encode_block(b"".join(self._waiting)))
+            for text in _texts(lines, self._block_bytes):
+                self._file.append(encode_block(text))
         except OSError as error:
             message = f"{self._file.path}: cannot be written: {error}; recording has stopped"
             self._failure = ResourceError(message)
             raise self._failure from error
-        self._waiting.clear()
-        self._waiting_bytes = 0
 
     def _run(self, seconds: float) -> None:
         while not self._stop.wait(seconds):
-            with contextlib.suppress(ResourceError), self._lock:  # the next caller hears of it
-                self._flush()
+            with contextlib.suppress(ResourceError):  # the next caller hears of it
+                self.flush()
 
 
 class _File:
@@ -357,6 +363,18 @@ class _File:
 
     def close(self) -> None:
         os.close(self._fd)
+
+
+def _texts(lines: list[bytes], size_max: int) -> Iterator[bytes]:
+    """Yield lines joined to texts of at most this size, which no line exceeds."""
+    start, size = 0, 0
+    for number, line in enumerate(lines):
+        if size + len(line) > size_max:
+            yield b"".join(lines[start:number])
+            start, size = number, 0
+        size += len(line)
+    if size:
+        yield b"".join(lines[start:])
 
 
 def _open_file(path: Path, day: date) -> tuple[_File, Resumed | None]:

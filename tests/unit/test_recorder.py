@@ -2,6 +2,7 @@
 
 import datetime
 import gzip
+import itertools
 import json
 import os
 import random
@@ -61,10 +62,11 @@ class Pretender:
 class FakeClock:
     def __init__(self, wall_ns: int = OPEN_NS) -> None:
         self.wall_ns = wall_ns
+        self.calls = itertools.count(1)  # safe among threads
 
     def __call__(self) -> tuple[int, int]:
-        self.wall_ns += 1_000
-        return self.wall_ns - OPEN_NS + 77, self.wall_ns
+        wall_ns = self.wall_ns + 1_000 * next(self.calls)
+        return wall_ns - OPEN_NS + 77, wall_ns
 
 
 def tick(number: int = 0) -> dict[str, Any]:
@@ -320,6 +322,66 @@ def test_threads_record_every_message_once(tmp_path: Path) -> None:
     assert [record.seq for record in records] == list(range(len(records)))
     volumes = sorted(record.values["volume"] for record in messages(path))
     assert volumes == list(range(1, 801))
+
+
+def test_threads_and_a_turn_of_the_day_number_without_a_hole(tmp_path: Path) -> None:
+    clock = FakeClock(OPEN_NS + 6 * HOUR_NS - 2_000_000)  # 14:45 comes while threads write
+    with Recorder(tmp_path, clock=clock, block_bytes=4_096) as target:
+
+        def work(start: int) -> None:
+            for number in range(start, start + 300):
+                target.message("TickFOPv1", tick(number))
+
+        threads = [threading.Thread(target=work, args=(start,)) for start in range(0, 1_200, 300)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    volumes: list[int] = []
+    paths = list(recordings(tmp_path))
+    assert len(paths) == 2
+    for path in paths:
+        records = list(read_records(path))
+        assert [record.seq for record in records] == list(range(len(records)))
+        assert [record.kind for record in records[:2]] == ["header", "event"]
+        walls = [record.wall_ns for record in records]
+        assert walls == sorted(walls)
+        volumes += [record.values["volume"] for record in messages(path)]
+    assert sorted(volumes) == list(range(1, 1_201))
+
+
+def test_a_slow_disk_holds_nobody_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Messages are taken while a block is being synced."""
+    is_syncing, may_end = threading.Event(), threading.Event()
+    target = Recorder(tmp_path, clock=FakeClock(), flush_seconds=1.0)
+
+    def sync(fd: int) -> None:
+        is_syncing.set()
+        assert may_end.wait(30)
+
+    monkeypatch.setattr("sweep.recorder.os.fsync", sync)
+    target.message("TickFOPv1", tick(0))
+    writer = threading.Thread(target=target.flush)
+    writer.start()
+    assert is_syncing.wait(30)
+    target.message("TickFOPv1", tick(1))  # would wait for ever otherwise
+    may_end.set()
+    writer.join()
+    monkeypatch.undo()
+    path = target.path
+    target.close()
+    assert [record.values["volume"] for record in messages(path)] == [1, 2]
+
+
+def test_many_waiting_lines_become_several_blocks(tmp_path: Path) -> None:
+    with Recorder(tmp_path, clock=FakeClock(), flush_seconds=1.0, block_bytes=2_000) as target:
+        for number in range(40):
+            target.message("TickFOPv1", tick(number))
+        path = target.path
+    blocks = [block for block in read_blocks(path) if isinstance(block, Block)]
+    assert len(blocks) > 5
+    assert all(sum(len(line) + 1 for line in block.lines) <= 2_000 for block in blocks)
+    assert len(messages(path)) == 40
 
 
 def test_a_failed_write_is_cut_back_and_told(
