@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from sweep.decode_data import decode_data
-from sweep.decode_latency import decode_leg
+from sweep.decode_latency import decode_latencies
 from sweep.decode_strategy import decode_strategy
 from sweep.document import Node, did_you_mean
 from sweep.job import WINDOW_DEFAULT, Backend, Direction
@@ -24,7 +24,6 @@ from sweep.schema import (
     AGGREGATE_OVER,
     AGGREGATES,
     BACKENDS,
-    LATENCY_LEGS,
     PROFILES,
     QUEUE_MODELS,
     QUEUE_MODES,
@@ -148,7 +147,7 @@ def _world(fields: Fields) -> WorldSection:
     duration = Rule(kind="float", low=0.0, high=US_MAX, unit="microseconds")
     probability = Rule(kind="float", low=0.0, high=1.0)
     latency = fields.section("latency")
-    legs = {leg: decode_leg(latency.section(leg, planned=("profile",))) for leg in LATENCY_LEGS}
+    latencies = decode_latencies(latency)
     gap = latency.leaf("gap_us", duration, 0.0)
     loss = latency.leaf("loss_probability", probability, 0.0)
     loss_timeout = latency.leaf("loss_timeout_us", duration, 1e6)
@@ -165,7 +164,9 @@ def _world(fields: Fields) -> WorldSection:
     refill = impact.leaf("half_life_ms", half_life) if impact.has("half_life_ms") else None
     impact.close()
     world = WorldSection(
-        latency=legs,
+        latency=latencies.legs,
+        weather=latencies.weather,
+        regime=latencies.regime,
         gap_us=gap,
         loss_probability=loss,
         loss_timeout_us=loss_timeout,

@@ -1,10 +1,19 @@
-"""The latency of one kind of message: its family and what the family is given by."""
+"""The latencies of a study: the family of each kind of message, and what they share."""
 
+from dataclasses import dataclass, replace
 from typing import Final
 
 from sweep.document import Node
 from sweep.reading import Fields, Rule, leaf_ends, leaf_words
-from sweep.schema import LATENCY_KEYS, LATENCY_MODELS, LatencyLeg, LatencyMode
+from sweep.schema import (
+    LATENCY_KEYS,
+    LATENCY_LEGS,
+    LATENCY_MODELS,
+    LatencyLeg,
+    LatencyMode,
+    Regime,
+    Weather,
+)
 
 US_MAX: Final = 6e7  # the compiled core takes means up to a minute
 CV_MIN, CV_MAX = 0.01, 10.0
@@ -18,11 +27,67 @@ _MEDIAN: Final = Rule(kind="float", low=1e-6, high=US_MAX, unit="microseconds")
 _CV: Final = Rule(kind="float", low=CV_MIN, high=CV_MAX, unit="standard deviation / mean")
 _SIGMA: Final = Rule(kind="float", low=SIGMA_MIN, high=SIGMA_MAX, unit="sd of the logarithm")
 _PROBABILITY: Final = Rule(kind="float", low=0.0, high=1.0)
+_STRETCH: Final = Rule(kind="float", low=1.0, high=1e12, unit="microseconds")
+_SHARE: Final = Rule(kind="float", low=0.0, high=1.0, unit="share of the variance")
 _WEIGHT: Final = Rule(kind="float", low=0.0, high=WEIGHT_MAX, is_open=True)
 
 
-def decode_leg(fields: Fields, *, is_mode: bool = False) -> LatencyLeg:
-    """Return the latency of one kind of message; of none if nothing is said."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Latencies:
+    """The kinds of messages, and what they share."""
+
+    legs: dict[str, LatencyLeg]
+    weather: Weather | None
+    regime: Regime | None
+
+
+def decode_latencies(fields: Fields) -> Latencies:
+    """Return every kind of message, the weather and the regime; what nothing reads is refused."""
+    legs = {leg: _leg(fields.section(leg, planned=("profile",))) for leg in LATENCY_LEGS}
+    weather = regime = None
+    for key in ("weather", "regime"):
+        fields.allow(key)
+    if fields.has("weather"):
+        part = fields.section("weather")
+        weather = Weather(
+            tau_us=part.leaf("tau_us", _STRETCH), weight=part.leaf("weight", _SHARE, 1.0)
+        )
+        part.close()
+    if fields.has("regime"):
+        part = fields.section("regime")
+        regime = Regime(
+            calm_us=part.leaf("calm_us", _STRETCH), stressed_us=part.leaf("stressed_us", _STRETCH)
+        )
+        part.close()
+    _check_read(fields, legs, regime)
+    return Latencies(legs=legs, weather=weather, regime=regime)
+
+
+def _check_read(fields: Fields, legs: dict[str, LatencyLeg], regime: Regime | None) -> None:
+    problems = fields.reading.problems
+    parts = [part for leg in legs.values() for part in (leg, leg.stressed) if part is not None]
+    node = fields.node("weather")
+    if node is not None and all(leaf_words(part.model) == ("constant",) for part in parts):
+        problems.add(node, "Every latency is constant, so none would follow the weather")
+    node = fields.node("regime")
+    if node is not None and all(leg.stressed is None for leg in legs.values()):
+        hint = "Give one a part of its own: place: {model: gamma, ..., stressed: {model: ...}}"
+        problems.add(node, "No latency has a stressed part", hint)
+    for key, leg in legs.items():
+        if leg.stressed is not None and regime is None:
+            node = fields.section(key).node("stressed")
+            assert node is not None
+            problems.add(node, "Without regime no stretch is stressed", "Add latency.regime")
+
+
+def _leg(fields: Fields) -> LatencyLeg:
+    fields.allow("stressed")
+    stressed = _part(fields.section("stressed")) if fields.has("stressed") else None
+    return replace(_part(fields), stressed=stressed)
+
+
+def _part(fields: Fields, *, is_mode: bool = False) -> LatencyLeg:
+    """Return a latency without stretches; none if nothing is said."""
     models = tuple(name for name in LATENCY_MODELS if not (is_mode and name == "mixture"))
     model = fields.leaf("model", Rule(kind="text", options=models), "constant")
     words = [word for word in leaf_words(model) if word in LATENCY_KEYS]
@@ -117,7 +182,7 @@ def _modes(fields: Fields) -> tuple[LatencyMode, ...]:
         mode = Fields(item, fields.reading)
         weight = mode.leaf("weight", _WEIGHT)
         found.append(
-            LatencyMode(weight=weight, latency=decode_leg(mode.section("latency"), is_mode=True))
+            LatencyMode(weight=weight, latency=_part(mode.section("latency"), is_mode=True))
         )
         mode.close()
     return tuple(found)

@@ -43,6 +43,11 @@ def exchange_spec(
     latency["loss_probability"] = world["loss_probability"]
     latency["loss_timeout_ns"] = _ns(world["loss_timeout_us"])
     latency["backlog_capacity_per_us"] = world["backlog_capacity_per_us"]
+    if world.get("weather") is not None:
+        weather = world["weather"]
+        latency["weather"] = {"tau_ns": _ns(weather["tau_us"]), "weight": weather["weight"]}
+    if world.get("regime") is not None:
+        latency["regime"] = {f"{key[:-3]}_ns": _ns(us) for key, us in world["regime"].items()}
     spec = {
         "instrument": product,
         "fees": {
@@ -96,6 +101,8 @@ def _leg(leg: Mapping[str, Any]) -> dict[str, Any]:
             spec[f"{key.removesuffix('_us')}_ns"] = _ns(value)
         else:
             spec[key] = value
+    if leg.get("stressed") is not None:
+        spec["stressed"] = _leg(leg["stressed"])
     return spec
 
 

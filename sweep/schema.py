@@ -103,6 +103,7 @@ class LatencyLeg:
         sigma: Standard deviation of the logarithm of the part above the floor.
         quantiles: Rising pairs (probability, microseconds) from probability 0 to 1.
         modes: Parts of a mixture.
+        stressed: What holds in stressed stretches instead.
     """
 
     model: Leaf
@@ -113,6 +114,7 @@ class LatencyLeg:
     sigma: Leaf | None = None
     quantiles: tuple[tuple[float, float], ...] = ()
     modes: "tuple[LatencyMode, ...]" = ()
+    stressed: "LatencyLeg | None" = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +123,22 @@ class LatencyMode:
 
     weight: Leaf
     latency: LatencyLeg
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weather:
+    """How long slow moments last, and which share of the variance of a latency is theirs."""
+
+    tau_us: Leaf
+    weight: Leaf
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Regime:
+    """Mean lengths of calm and stressed stretches."""
+
+    calm_us: Leaf
+    stressed_us: Leaf
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +152,8 @@ class WorldSection:
         loss_timeout_us: When a lost request is reported as rejected.
         backlog_capacity_per_us: Messages that the venue works off per microsecond; None: load
             delays nothing.
+        weather: What latencies of one moment share; None: they are independent.
+        regime: Calm and stressed stretches; None: always calm.
         queue: Queue model: who cancels, those ahead of us or behind.
         queue_power: Exponent of the power models.
         queue_alpha: Intercept of the `odds` model.
@@ -149,6 +169,8 @@ class WorldSection:
     loss_probability: Leaf
     loss_timeout_us: Leaf
     backlog_capacity_per_us: Leaf | None
+    weather: "Weather | None"
+    regime: "Regime | None"
     queue: Leaf
     queue_power: Leaf
     queue_alpha: Leaf

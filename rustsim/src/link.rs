@@ -4,9 +4,11 @@
 //! same moment meet the same latency.
 
 use crate::error::Result;
-use crate::latency::LatencyModel;
 use crate::latency::backlog::Backlog;
 use crate::latency::channel::FifoChannel;
+use crate::latency::regime::Regime;
+use crate::latency::weather::Weather;
+use crate::latency::{LatencyModel, LatencySpec};
 use crate::ledger::RequestKind;
 use crate::rng::{Purpose, Streams};
 use crate::spec::LinkSpec;
@@ -36,40 +38,61 @@ impl Ordinal {
 #[derive(Debug, Clone)]
 struct Leg {
     model: LatencyModel,
+    stressed: Option<LatencyModel>,
+    /// The latency, if it is always the same.
     constant_ns: Option<Nanos>,
     purpose: Purpose,
     ordinal: Ordinal,
 }
 
 impl Leg {
-    fn new(model: LatencyModel, purpose: Purpose) -> Self {
-        let constant_ns = model.is_constant();
-        Self {
+    fn new(spec: &LatencySpec, purpose: Purpose) -> Result<Self> {
+        let (model, stressed) = LatencyModel::build_both(spec)?;
+        let constant_ns = model.is_constant().filter(|_| stressed.is_none());
+        Ok(Self {
             model,
+            stressed,
             constant_ns,
             purpose,
             ordinal: Ordinal {
                 at_ns: Nanos::MIN,
                 next: 0,
             },
-        }
+        })
     }
 
     #[inline]
-    fn draw(&mut self, streams: &Streams, at_ns: Nanos) -> Nanos {
+    fn draw(&mut self, times: &mut Times, at_ns: Nanos) -> Nanos {
         if let Some(latency_ns) = self.constant_ns {
             return latency_ns;
         }
         let k = self.ordinal.take(at_ns);
-        self.model
-            .sample_ns(streams.uniform(self.purpose, at_ns, k))
+        let mut u = times.streams.uniform(self.purpose, at_ns, k);
+        if let Some(weather) = &mut times.weather {
+            u = weather.blend(at_ns, u);
+        }
+        let is_stressed = |regime: &mut Regime| regime.is_stressed(at_ns);
+        match &self.stressed {
+            Some(stressed) if times.regime.as_mut().is_some_and(is_stressed) => {
+                stressed.sample_ns(u)
+            }
+            _ => self.model.sample_ns(u),
+        }
     }
+}
+
+/// What a draw depends on besides its leg: all functions of time.
+#[derive(Debug, Clone)]
+struct Times {
+    streams: Streams,
+    weather: Option<Weather>,
+    regime: Option<Regime>,
 }
 
 /// All channels of one strategy host.
 #[derive(Debug, Clone)]
 pub(crate) struct Link {
-    streams: Streams,
+    times: Times,
     requests: [Leg; 3],
     report: Leg,
     feed: Leg,
@@ -85,16 +108,23 @@ pub(crate) struct Link {
 
 impl Link {
     pub(crate) fn new(spec: &LinkSpec, streams: Streams) -> Result<Self> {
-        let leg = |latency, purpose| Ok(Leg::new(LatencyModel::build(latency)?, purpose));
+        let weather = spec.weather.as_ref();
+        let regime = spec.regime.as_ref();
         Ok(Self {
-            streams,
+            times: Times {
+                streams,
+                weather: weather
+                    .map(|spec| Weather::new(spec, streams))
+                    .transpose()?,
+                regime: regime.map(|spec| Regime::new(spec, streams)).transpose()?,
+            },
             requests: [
-                leg(&spec.place, Purpose::Place)?,
-                leg(&spec.cancel, Purpose::Cancel)?,
-                leg(&spec.amend, Purpose::Amend)?,
+                Leg::new(&spec.place, Purpose::Place)?,
+                Leg::new(&spec.cancel, Purpose::Cancel)?,
+                Leg::new(&spec.amend, Purpose::Amend)?,
             ],
-            report: leg(&spec.report, Purpose::Report)?,
-            feed: leg(&spec.feed, Purpose::Feed)?,
+            report: Leg::new(&spec.report, Purpose::Report)?,
+            feed: Leg::new(&spec.feed, Purpose::Feed)?,
             out: (0..SESSIONS_MAX)
                 .map(|_| FifoChannel::new(spec.gap_ns))
                 .collect(),
@@ -131,7 +161,7 @@ impl Link {
             return None;
         }
         let k = self.loss.take(send_ns);
-        let is_lost = self.streams.uniform(Purpose::Loss, send_ns, k) < self.loss_probability;
+        let is_lost = self.times.streams.uniform(Purpose::Loss, send_ns, k) < self.loss_probability;
         is_lost.then(|| send_ns.saturating_add(self.loss_timeout_ns))
     }
 
@@ -139,21 +169,21 @@ impl Link {
     pub(crate) fn arrival_ns(&mut self, kind: RequestKind, session: u8, send_ns: Nanos) -> Nanos {
         let load = self.backlog.map_or(0, |backlog| backlog.delay_ns(send_ns));
         let latency = self.requests[kind as usize]
-            .draw(&self.streams, send_ns)
+            .draw(&mut self.times, send_ns)
             .saturating_add(load);
         self.out[usize::from(session % SESSIONS_MAX)].deliver(send_ns, latency)
     }
 
     /// Returns when an outcome of `exch_ns` reaches the strategy.
     pub(crate) fn report_ns(&mut self, session: u8, exch_ns: Nanos) -> Nanos {
-        let latency = self.report.draw(&self.streams, exch_ns);
+        let latency = self.report.draw(&mut self.times, exch_ns);
         self.home[usize::from(session % SESSIONS_MAX)].deliver(exch_ns, latency)
     }
 
     /// Returns when a market group reaches the strategy; `stamp_ns` is its recorded local time, or its exchange time.
     #[inline]
     pub(crate) fn seen_ns(&mut self, exch_ns: Nanos, stamp_ns: Nanos) -> Nanos {
-        let latency = self.feed.draw(&self.streams, exch_ns);
+        let latency = self.feed.draw(&mut self.times, exch_ns);
         self.feed_channel.deliver(stamp_ns.max(exch_ns), latency)
     }
 }

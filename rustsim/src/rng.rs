@@ -76,6 +76,10 @@ pub enum Purpose {
     QueueDecay = 6,
     /// Whether a request is lost on its way.
     Loss = 7,
+    /// Steps of the weather that latencies share; the time is the number of the step.
+    Weather = 8,
+    /// Steps between calm and stressed stretches; the time is the number of the step.
+    Regime = 9,
 }
 
 /// All streams of one replay.

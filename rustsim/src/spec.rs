@@ -4,9 +4,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::latency::backlog::Backlog;
+use crate::latency::regime::{Regime, RegimeSpec};
+use crate::latency::weather::{Weather, WeatherSpec};
 use crate::latency::{LatencyModel, LatencySpec};
 use crate::ledger::FeeSchedule;
 use crate::queue::{QueueDecay, QueueSpec};
+use crate::rng::Streams;
 use crate::types::{Lots, Money, Nanos, TickIndex};
 
 /// Longest time-out of a lost request: one day.
@@ -65,6 +68,55 @@ pub struct LinkSpec {
     pub loss_timeout_ns: Nanos,
     /// Messages that the venue works off per microsecond; none = load delays nothing.
     pub backlog_capacity_per_us: Option<f64>,
+    /// What draws of one moment share; none = they are independent.
+    pub weather: Option<WeatherSpec>,
+    /// Calm and stressed stretches; none = always calm.
+    pub regime: Option<RegimeSpec>,
+}
+
+impl LinkSpec {
+    /// Returns every kind of message by its key.
+    fn legs(&self) -> [(&'static str, &LatencySpec); 5] {
+        [
+            ("place", &self.place),
+            ("cancel", &self.cancel),
+            ("amend", &self.amend),
+            ("report", &self.report),
+            ("feed", &self.feed),
+        ]
+    }
+
+    /// Checks the latencies, and that what is declared is read.
+    fn check(&self) -> Result<()> {
+        let mut has_stressed = false;
+        let mut is_random = false;
+        for (key, latency) in self.legs() {
+            let (calm, stressed) = LatencyModel::build_both(latency)
+                .map_err(|e| Error::Spec(format!("latency.{key}: {e}")))?;
+            has_stressed |= stressed.is_some();
+            is_random |= calm.is_constant().is_none()
+                || stressed.is_some_and(|model| model.is_constant().is_none());
+        }
+        let streams = Streams::new(0, 0);
+        if let Some(weather) = &self.weather {
+            Weather::new(weather, streams)
+                .map_err(|e| Error::Spec(format!("latency.weather: {e}")))?;
+            require(is_random, || {
+                "latency.weather: every latency is constant, so none would follow it".into()
+            })?;
+        }
+        if let Some(regime) = &self.regime {
+            Regime::new(regime, streams)
+                .map_err(|e| Error::Spec(format!("latency.regime: {e}")))?;
+        }
+        require(self.regime.is_some() == has_stressed, || {
+            if has_stressed {
+                "latency.regime: missing, so no stretch would be stressed".into()
+            } else {
+                "latency.regime: no latency has a stressed part".into()
+            }
+        })
+    }
 }
 
 impl Default for LinkSpec {
@@ -79,6 +131,8 @@ impl Default for LinkSpec {
             loss_probability: 0.0,
             loss_timeout_ns: 1_000_000_000,
             backlog_capacity_per_us: None,
+            weather: None,
+            regime: None,
         }
     }
 }
@@ -199,15 +253,7 @@ impl SimSpec {
             )
         })?;
         let link = &self.latency;
-        for (key, latency) in [
-            ("place", &link.place),
-            ("cancel", &link.cancel),
-            ("amend", &link.amend),
-            ("report", &link.report),
-            ("feed", &link.feed),
-        ] {
-            LatencyModel::build(latency).map_err(|e| Error::Spec(format!("latency.{key}: {e}")))?;
-        }
+        link.check()?;
         if let Some(capacity) = link.backlog_capacity_per_us {
             Backlog::new(capacity).map_err(|e| Error::Spec(format!("latency.{e}")))?;
         }

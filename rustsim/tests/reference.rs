@@ -138,6 +138,8 @@ fn spec_of(rules: &Rules) -> SimSpec {
             "place": place, "cancel": cancel, "amend": amend, "report": report, "feed": feed,
             "gap_ns": rules.gap_ns, "loss_probability": rules.loss_probability, "loss_timeout_ns": rules.loss_timeout_ns,
             "backlog_capacity_per_us": rules.backlog_capacity_per_us,
+            "weather": rules.weather.map(|(tau_ns, weight)| json!({"tau_ns": tau_ns, "weight": weight})),
+            "regime": rules.regime.map(|(calm_ns, stressed_ns)| json!({"calm_ns": calm_ns, "stressed_ns": stressed_ns})),
         },
         "queue": queue,
         "rules": {"amend_below_filled": if rules.below_filled_cancels { "cancel" } else { "reject" }},
@@ -410,6 +412,8 @@ fn recorded_hour_rules(has_local: bool) -> Vec<Rules> {
         gap_ns: 0,
         loss_probability: 0.0,
         backlog_capacity_per_us: None,
+        weather: None,
+        regime: None,
         is_sampled: false,
         half_life_ns: None,
         ..base

@@ -3,7 +3,7 @@
 import gzip
 import io
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from random import Random
 from typing import Any, Final
@@ -70,6 +70,15 @@ def array_damages(*, is_archive: bool) -> dict[str, Any]:
 
     rows = ("missing_row", "repeated_row", "swapped_rows", "nonsense_number")
     return {**BYTES, **table_damages(load, save, rows)}
+
+
+def gzipped(damages: Mapping[str, Damage]) -> dict[str, Damage]:
+    """Return damages of what a gzip file holds; the file around it is sound."""
+
+    def damage(name: str) -> Damage:
+        return lambda rng, data: gzip.compress(damages[name](rng, gzip.decompress(data)), 1)
+
+    return {name: damage(name) for name in damages}
 
 
 def canonical(folder: Path) -> Path:
@@ -257,7 +266,7 @@ SOURCES: Final = (
         reader="shioaji_recording",
         instrument="TXFD6",
         make=recording,
-        damages=BYTES,
+        damages={**BYTES, **gzipped(LINES)},
         unseen={"truncate": "a file that ends with a whole block is one that is still written"},
     ),
     Source(

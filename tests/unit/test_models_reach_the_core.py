@@ -88,6 +88,53 @@ def test_parts_of_a_mixture_can_be_searched() -> None:
     assert filled["latency"]["cancel"]["modes"][1]["weight"] == 0.25
 
 
+def test_weather_and_regime_reach_the_core() -> None:
+    latency = described(
+        "world.latency.weather={tau_us: 2000000, weight: 0.4}",
+        "world.latency.regime={calm_us: 900000000, stressed_us: 100000000}",
+        "world.latency.cancel={model: gamma, mean_us: 9, cv: 1, "
+        "stressed: {model: pareto, mean_us: 90, cv: 2}}",
+    )["latency"]
+    assert latency["weather"] == {"tau_ns": 2_000_000_000, "weight": 0.4}
+    assert latency["regime"] == {"calm_ns": 900_000_000_000, "stressed_ns": 100_000_000_000}
+    assert latency["cancel"]["stressed"]["mean_ns"] == 9e4
+
+
+SHARED_WRONG = [
+    (["world.latency.regime={calm_us: 9, stressed_us: 5}"], "No latency has a stressed part"),
+    (
+        ["world.latency.cancel={model: gamma, mean_us: 9, cv: 1, stressed: {mean_us: 5}}"],
+        "Without regime",
+    ),
+    (["world.latency.weather={weight: 0.5}"], "tau_us"),
+    (["world.latency.weather={tau_us: 5, weight: 1.5}"], "from 0 to 1"),
+    (
+        [
+            "world.latency.weather={tau_us: 5}",
+            *(
+                f"world.latency.{leg}={{mean_us: 1}}"
+                for leg in ("place", "cancel", "amend", "report", "feed")
+            ),
+        ],
+        "Every latency is constant",
+    ),
+    (
+        [
+            "world.latency.cancel={mean_us: 9, stressed: {mean_us: 5, stressed: {mean_us: 1}}}",
+            "world.latency.regime={calm_us: 9, stressed_us: 5}",
+        ],
+        "Unknown key 'stressed'",
+    ),
+]
+
+
+@pytest.mark.parametrize(("overrides", "message"), SHARED_WRONG)
+def test_what_nothing_reads_is_refused(overrides: list[str], message: str) -> None:
+    with pytest.raises(StudyError) as refused:
+        load_study(STUDY, overrides)
+    assert message in str(refused.value)
+
+
 WRONG = [
     ("model: empirical", "quantiles"),
     ("model: empirical, quantiles: [[0, 1]]", "list of 2 to 1001"),

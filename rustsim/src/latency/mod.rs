@@ -5,12 +5,14 @@
 //! distribution with several modes by its modes. Every family draws by inversion of one uniform, so that a change of parameters moves a
 //! draw smoothly. Formulas: simulation-physics 6.1. A new family is one file with a `Family` and one line in the table below.
 //!
-//! Known limit: draws of different messages are independent; the order of a session is kept by [`channel::FifoChannel`], load by
-//! [`backlog::Backlog`].
+//! Draws of different messages are independent, unless a [`weather`] joins them; a [`regime`] gives stressed stretches their own model. The
+//! order of a session is kept by [`channel::FifoChannel`], load by [`backlog::Backlog`].
 
 pub mod backlog;
 pub mod channel;
-mod normal;
+pub mod normal;
+pub mod regime;
+pub mod weather;
 
 use serde::{Deserialize, Serialize};
 
@@ -49,6 +51,9 @@ pub struct LatencySpec {
     /// Parts of a mixture.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub modes: Vec<ModeSpec>,
+    /// What holds in stressed stretches, in place of the rest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stressed: Option<Box<LatencySpec>>,
 }
 
 /// One part of a mixture.
@@ -72,6 +77,7 @@ impl Default for LatencySpec {
             sigma: None,
             quantiles: Vec::new(),
             modes: Vec::new(),
+            stressed: None,
         }
     }
 }
@@ -229,7 +235,22 @@ families! {
 }
 
 impl LatencyModel {
-    /// Builds a model.
+    /// Builds the models of calm and of stressed stretches; the second is there if the spec has one.
+    ///
+    /// # Errors
+    ///
+    /// As [`LatencyModel::build`].
+    pub(crate) fn build_both(spec: &LatencySpec) -> Result<(Self, Option<Self>)> {
+        let calm = LatencySpec {
+            stressed: None,
+            ..spec.clone()
+        };
+        let stressed = spec.stressed.as_deref().map(Self::build).transpose();
+        let stressed = stressed.map_err(|error| Error::Spec(format!("stressed: {error}")))?;
+        Ok((Self::build(&calm)?, stressed))
+    }
+
+    /// Builds a model of one stretch.
     ///
     /// # Errors
     ///
@@ -237,6 +258,11 @@ impl LatencyModel {
     pub fn build(spec: &LatencySpec) -> Result<Self> {
         let shape = Self::shape(&spec.model)?;
         spec.check(shape)?;
+        if spec.stressed.is_some() {
+            return Err(Error::Spec(
+                "stressed: only a kind of message has stretches".to_owned(),
+            ));
+        }
         // Nothing above the floor: every family is the constant.
         if shape == Shape::Mean && spec.mean_ns <= spec.floor_ns {
             return Ok(Self::Constant(Family::new(spec)?));

@@ -6,13 +6,15 @@ use core::f64::consts::FRAC_1_SQRT_2;
 pub(super) const LN_SQRT_TWO_PI: f64 = 0.918_938_533_204_672_8;
 
 /// Returns P(Z <= z) of the standard normal.
-pub(super) fn cdf(z: f64) -> f64 {
+#[must_use]
+pub fn cdf(z: f64) -> f64 {
     0.5 * libm::erfc(-z * FRAC_1_SQRT_2)
 }
 
 /// Returns the standard normal quantile, by algorithm AS 241 (Wichura 1988, PPND16; relative error about 1e-16).
+#[must_use]
 #[inline]
-pub(super) fn quantile(u: f64) -> f64 {
+pub fn quantile(u: f64) -> f64 {
     let q = u - 0.5;
     if q.abs() <= 0.425 {
         let r = 0.180_625 - q * q;

@@ -101,7 +101,21 @@ fn other_latency(dice: &mut Dice) -> LatencySpec {
 pub fn rules(seed: u64) -> Rules {
     let dice = &mut Dice::new(seed, 1);
     let has_limits = dice.is_one_in(4);
+    let mut latencies: [LatencySpec; 5] = core::array::from_fn(|_| latency(dice));
+    let is_random = latencies
+        .iter()
+        .any(|spec| spec.model != "constant" && spec.mean_ns != 0.0);
+    let regime = dice
+        .is_one_in(4)
+        .then(|| dice.pick(&[(900, 100), (64, 640)]));
+    if regime.is_some() {
+        for spec in &mut latencies[..3] {
+            spec.stressed = Some(Box::new(latency(dice)));
+        }
+    }
     Rules {
+        weather: (is_random && dice.is_one_in(3)).then(|| dice.pick(&[(160, 1.0), (3_200, 0.4)])),
+        regime,
         tick_value: dice.pick(&[1, 7, 200]),
         price_min: has_limits.then_some(PRICES.0 + 4),
         price_max: has_limits.then_some(PRICES.1 - 4),
@@ -115,7 +129,7 @@ pub fn rules(seed: u64) -> Rules {
             tax_rate_e9: dice.range(0, 30_000),
             grain: dice.pick(&[Grain::Lot, Grain::Fill]),
         },
-        latency: core::array::from_fn(|_| latency(dice)),
+        latency: latencies,
         gap_ns: dice.pick(&[0, 0, 1, 25]),
         loss_probability: dice.pick(&[0.0, 0.0, 0.1]),
         loss_timeout_ns: dice.pick(&[0, 40, 500]),

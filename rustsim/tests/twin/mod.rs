@@ -50,6 +50,10 @@ pub struct Rules {
     pub loss_probability: f64,
     pub loss_timeout_ns: Nanos,
     pub backlog_capacity_per_us: Option<f64>,
+    /// Correlation time and weight of the weather.
+    pub weather: Option<(Nanos, f64)>,
+    /// Mean lengths of calm and stressed stretches.
+    pub regime: Option<(Nanos, Nanos)>,
     pub queue: Queue,
     pub is_sampled: bool,
     /// Whether an amend below the filled quantity cancels the rest instead of being rejected.

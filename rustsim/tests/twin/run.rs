@@ -1,8 +1,9 @@
 //! The loop of the twin: at every instant everything that is due is searched and sorted anew (semantics 2).
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
-use rustsim::latency::LatencyModel;
+use rustsim::latency::{LatencyModel, LatencySpec, normal};
 use rustsim::rng::{Purpose, Streams};
 use rustsim::types::{
     EventKind, FLAG_INDICATIVE, FLAG_LAST, Liquidity, Nanos, OrderEvent, OrderId, OrderRequest,
@@ -32,9 +33,12 @@ struct Sent {
 struct Runner<'a> {
     rules: &'a Rules,
     streams: Streams,
-    models: Vec<LatencyModel>,
+    /// Of calm and of stressed stretches.
+    models: Vec<(LatencyModel, Option<LatencyModel>)>,
     exchange: Exchange,
     account: Account,
+    /// The weather at every step from 639 before a block to its end, by the first step of the block.
+    weather: RefCell<BTreeMap<i64, Vec<f64>>>,
     /// In order of sending.
     requests: Vec<Sent>,
     /// In order of emission.
@@ -56,16 +60,22 @@ struct Runner<'a> {
     view: View,
 }
 
+fn models(spec: &LatencySpec) -> (LatencyModel, Option<LatencyModel>) {
+    let calm = LatencySpec {
+        stressed: None,
+        ..spec.clone()
+    };
+    let build = |spec: &LatencySpec| LatencyModel::build(spec).unwrap();
+    (build(&calm), spec.stressed.as_deref().map(build))
+}
+
 /// Runs an actor over rows; `first_row` is the ordinal of the first one.
 pub fn run(rules: &Rules, rows: &[Tick], first_row: u64, actor: &mut dyn Actor) -> Story {
     let mut runner = Runner {
         rules,
         streams: Streams::new(rules.seed, rules.replication),
-        models: rules
-            .latency
-            .iter()
-            .map(|spec| LatencyModel::build(spec).unwrap())
-            .collect(),
+        models: rules.latency.iter().map(models).collect(),
+        weather: RefCell::default(),
         exchange: Exchange::new(rules.clone()),
         account: Account::new(rules.tick_value, rules.fees),
         requests: Vec::new(),
@@ -139,7 +149,54 @@ impl Runner<'_> {
 
     fn latency(&mut self, model: usize, purpose: Purpose, at_ns: Nanos) -> Nanos {
         let k = self.ordinal(purpose, at_ns);
-        self.models[model].sample_ns(self.streams.uniform(purpose, at_ns, k))
+        let mut u = self.streams.uniform(purpose, at_ns, k);
+        if let Some((tau_ns, weight)) = self.rules.weather {
+            u = self.blend(tau_ns, weight, at_ns, u);
+        }
+        match &self.models[model] {
+            (_, Some(stressed)) if self.is_stressed(at_ns) => stressed.sample_ns(u),
+            (calm, _) => calm.sample_ns(u),
+        }
+    }
+
+    /// Mixes the message's own normal with the weather's, which is built up from the start of its block.
+    fn blend(&self, tau_ns: Nanos, weight: f64, at_ns: Nanos, u: f64) -> f64 {
+        let step = at_ns.div_euclid(tau_ns / 16);
+        let noise = |step| normal::quantile(self.streams.uniform(Purpose::Weather, step, 0));
+        let phi = libm::exp(-1.0 / 16.0);
+        let first = step.div_euclid(4_096) * 4_096;
+        let mut blocks = self.weather.borrow_mut();
+        let block = blocks.entry(first).or_insert_with(|| {
+            let mut z = noise(first - 640);
+            (first - 639..first + 4_096)
+                .map(|k| {
+                    z = phi * z + (1.0 - phi * phi).sqrt() * noise(k);
+                    z
+                })
+                .collect()
+        });
+        let z = block[usize::try_from(step - first + 639).unwrap()];
+        let mixed = weight.sqrt() * z + (1.0 - weight).sqrt() * normal::quantile(u);
+        normal::cdf(mixed).clamp(f64::MIN_POSITIVE, 1.0 - f64::EPSILON / 2.0)
+    }
+
+    /// Looks for the last step that said something.
+    fn is_stressed(&self, at_ns: Nanos) -> bool {
+        let Some((calm_ns, stressed_ns)) = self.rules.regime else {
+            return false;
+        };
+        let step_ns = calm_ns.min(stressed_ns) / 16;
+        let mut step = at_ns.div_euclid(step_ns);
+        loop {
+            let word = self.streams.uniform(Purpose::Regime, step, 0);
+            if word < step_ns as f64 / calm_ns as f64 {
+                return true;
+            }
+            if word > 1.0 - step_ns as f64 / stressed_ns as f64 {
+                return false;
+            }
+            step -= 1;
+        }
     }
 
     fn group(&mut self, first_row: u64, rows: &[Tick]) {
