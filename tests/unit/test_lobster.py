@@ -253,7 +253,7 @@ def edit(line: int, column: int, value: object) -> Change:
     def change(day: Day) -> None:
         message: list[Any] = list(day.messages[line - 1])
         message[column] = value
-        day.messages[line - 1] = tuple(message)  # type: ignore[assignment]
+        day.messages[line - 1] = tuple(message)
 
     return change
 
