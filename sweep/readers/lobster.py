@@ -419,6 +419,7 @@ def _rows_of_levels(recording: _Recording) -> Generator[Columns, None, dict[str,
         assert rows is not None, "a recording of one level has an orderbook file"
         above = np.concatenate((standing, rows[:-1]))
         standing = rows[-1:]
+        _hold_levels_against(recording, messages, above, rows, is_first=not is_open)
         is_trade = _trades(recording, messages, above, counts, is_first=not is_open)
         resets = np.zeros(len(messages), bool)
         resets[0] = not is_open
@@ -446,6 +447,7 @@ def _rows_of_levels(recording: _Recording) -> Generator[Columns, None, dict[str,
         "rows": row_count,
         "orders": counts,
         "images": images.counts,
+        "book": "every row of the orderbook file was held against its message",
         "queue": "not reconstructible: orders are told only while they are at the best price",
     }
 
@@ -464,7 +466,8 @@ def _trades(
     executed = messages.kind == EXECUTE
     at_best = np.where(is_bid, has_bid & (price == bid), has_ask & (price == ask))
     known = executed.copy()
-    known[0] &= not is_first  # the book before line 1 is not told
+    if is_first:
+        known[0] = False  # the book before line 1 is not told
     wrong = np.flatnonzero(known & ~at_best)
     if len(wrong):
         where = f"line {messages.line + int(wrong[0])}"
@@ -477,3 +480,33 @@ def _trades(
     counts["prints_inside"] += int(inside.sum())
     counts["prints_beside"] += int((hidden & ~inside).sum())
     return np.asarray(executed | inside)
+
+
+def _hold_levels_against(
+    recording: _Recording, messages: Messages, above: Array, rows: Array, *, is_first: bool
+) -> None:
+    """Hold rows of one level against the rows above and what the messages did to them."""
+    at = np.arange(len(messages))
+    own = np.where(messages.side == SIDE_BID, 2, 0)
+    before, lots_before = above[at, own], above[at, own + 1]
+    after, lots_after = rows[at, own], rows[at, own + 1]
+    other = (above[at, 2 - own] == rows[at, 2 - own]) & (above[at, 3 - own] == rows[at, 3 - own])
+    price, qty = messages.price, messages.qty.astype(np.int64)
+    touches = (messages.kind >= ADD) & (messages.kind <= EXECUTE)
+    change = np.where(messages.kind == ADD, qty, -qty)
+    is_best = (price == before) & (lots_before > 0)
+    left = np.where(is_best, lots_before, 0) + change
+    stands = (after == price) & (lots_after == left)
+    same = (after == before) & (lots_after == lots_before)
+    sign = np.where(messages.side == SIDE_BID, 1, -1)
+    improves = (messages.kind == ADD) & ((lots_before == 0) | (sign * (price - before) > 0))
+    # An emptied level gives way to one behind it that is not known.
+    gone = is_best & (left == 0) & ((lots_after == 0) | (sign * (before - after) > 0))
+    explained = np.where(touches, (is_best | improves) & (stands & (left > 0) | gone), same)
+    wrong = np.flatnonzero(~(explained & other))
+    if is_first and len(wrong) and wrong[0] == 0:
+        wrong = wrong[1:]  # the book before line 1 is not told
+    if len(wrong):
+        where = f"line {messages.line + int(wrong[0])}"
+        words = "the message does not explain the change of the orderbook row"
+        recording.audit.hit("image_mismatch", where, words, count=len(wrong))

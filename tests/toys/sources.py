@@ -18,6 +18,7 @@ from tests.integration.test_shioaji_parquet import day as shioaji_day
 from tests.integration.test_shioaji_parquet import write as write_shioaji
 from tests.toys import databento
 from tests.toys.damage import BYTES, LINES, Damage, Source, table_damages
+from tests.toys.lobster_day import make_day
 from tests.unit import test_binance_raw as binance
 from tests.unit import test_bybit_ob as bybit
 from tests.unit import test_hftbacktest as hft
@@ -32,6 +33,7 @@ MOVES_IN_A_GROUP: Final = "rows of one time may stand in any order"
 CUT_NUMBER: Final = "what is left of a number at the end of a line is a number"
 LAST_OF_A_CHAIN: Final = "nothing follows the last update or trade of a file"
 UNREAD: Final = "columns that are not used for market data may hold anything"
+DIGITS: Final = "a text without checksum: another digit of a time or hidden size is sound"
 UNORDERED: Final = {
     "missing_row": SEQUENCELESS,
     "repeated_row": SEQUENCELESS,
@@ -340,5 +342,21 @@ SOURCES: Final = (
         instrument="XRPUSDT_BYBIT",
         make=lambda folder: bybit.write(folder, bybit.lines(), f"{bybit.NAME}.zip"),
         damages=BYTES,
+    ),
+    Source(
+        name="lobster",
+        reader="lobster",
+        instrument="AAPL",
+        make=lambda folder: make_day(20, 3, 600).write(folder, 3),
+        damages={**BYTES, **LINES},
+        unseen={"flip_bit": DIGITS},
+    ),
+    Source(
+        name="lobster_one_level",
+        reader="lobster",
+        instrument="AAPL",
+        make=lambda folder: make_day(21, 1, 600).write(folder, 1),
+        damages={**BYTES, **LINES},
+        unseen={"flip_bit": DIGITS},
     ),
 )
