@@ -80,7 +80,9 @@ class NumberTable:
                 ),
             ) as reader:
                 for batch in reader:
-                    yield {name: batch.column(name).to_numpy() for name in wanted}
+                    yield {
+                        name: _numbers(batch.column(name), self._columns[name]) for name in wanted
+                    }
         except (pa.ArrowException, OSError) as error:
             if self._file.fault is not None:
                 raise self._file.fault from error
@@ -93,6 +95,13 @@ class NumberTable:
         text = text.removeprefix("CSV parse error: ")[:200]
         message = f"{self.path}: {where}expected {len(self._columns)} numbers divided by commas"
         return DataError(f"{message}: {text}")
+
+
+def _numbers(column: Any, kind: str) -> Array:
+    # Not to_numpy, which loads pandas if it is there.
+    size = np.dtype(kind).itemsize
+    data: Array = np.frombuffer(column.buffers()[1], kind, len(column), column.offset * size)
+    return data
 
 
 @contextlib.contextmanager

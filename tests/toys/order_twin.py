@@ -34,6 +34,7 @@ class Twin:
     queues: dict[tuple[int, int], list[Order]] = field(default_factory=dict)
     anonymous: dict[tuple[int, int], int] = field(default_factory=dict)
     orders: dict[int, Order] = field(default_factory=dict)
+    hidden: list[tuple[tuple[int, int], int]] = field(default_factory=list)
     owed_unknown: dict[int, int] = field(default_factory=dict)
     rows: list[Row] = field(default_factory=list)
     faults: list[tuple[str, int]] = field(default_factory=list)
@@ -78,6 +79,8 @@ class Twin:
     def push(self, number: int, event: Event) -> None:
         action, _, side, price, qty, flags = event
         is_level = side in (0, 1) and abs(price) < PRICE_MAX
+        if action != FILL:
+            self.print_hidden(number, event)
         if action == ADD:
             self.add(number, event)
         elif action in (DELETE, REDUCE, EXECUTE, FILL):
@@ -85,12 +88,7 @@ class Twin:
         elif action == MODIFY:
             self.modify(number, event)
         elif action == PRINT and is_level and qty > 0:
-            own, other = self.best(side), self.best(1 - side)
-            sign = 1 if side == 0 else -1
-            behind = own is not None and sign * price <= sign * own
-            through = other is not None and sign * price >= sign * other
-            if not (behind or through):
-                self.row(number, event, TRADE_ROW, (side, price), qty)
+            self.print(number, event, (side, price), qty)
         elif action == SEED and is_level and qty >= 0:
             before = self.lots(side, price)
             for order in self.queues.pop((side, price), []):
@@ -109,7 +107,22 @@ class Twin:
         elif action != NONE:
             self.fault("bad_value", number)
         if flags & LAST:
+            self.print_hidden(number, event)
             self.end_packet(number)
+
+    def print(self, number: int, event: Event, at: tuple[int, int], qty: int) -> None:
+        side, price = at
+        own, other = self.best(side), self.best(1 - side)
+        sign = 1 if side == 0 else -1
+        behind = own is not None and sign * price <= sign * own
+        through = other is not None and sign * price >= sign * other
+        if not (behind or through):
+            self.row(number, event, TRADE_ROW, at, qty)
+
+    def print_hidden(self, number: int, event: Event) -> None:
+        hidden, self.hidden = self.hidden, []
+        for at, qty in hidden:
+            self.print(number, event, at, qty)
 
     def end_packet(self, number: int) -> None:
         self.owed_unknown = {}
@@ -197,6 +210,8 @@ class Twin:
         action, _, _, _, qty, flags = event
         if qty > order.lots:
             self.fault("excess", number)
+            if action == FILL:
+                self.hidden.append(((order.side, order.price), qty - order.lots))
         qty = min(qty, order.lots)
         if qty == 0:
             return

@@ -6,7 +6,7 @@ use crate::order_flow::{FlowEvent, FlowFault, FlowRows, Image, OrderFlow as Core
 use crate::types::{FLAG_LAST, Nanos, Side};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::types::{PyBytes, PyDict, PyTuple};
 
 const SOURCE: &str = "OrderFlow.push";
 
@@ -206,54 +206,61 @@ fn rows_to_columns<'py>(
 ) -> PyResult<Bound<'py, PyDict>> {
     let found = PyDict::new(py);
     let rows = &out.rows;
-    let times = rows.iter().flat_map(|row| row.exch_ns.to_ne_bytes());
-    set_column(&found, "exch_ns", times)?;
+    let times = rows.iter().map(|row| row.exch_ns.to_ne_bytes());
+    set_numbers(&found, "exch_ns", times)?;
     if has_local {
-        let times = rows.iter().flat_map(|row| row.local_ns.to_ne_bytes());
-        set_column(&found, "local_ns", times)?;
+        let times = rows.iter().map(|row| row.local_ns.to_ne_bytes());
+        set_numbers(&found, "local_ns", times)?;
     }
     set_column(&found, "kind", rows.iter().map(|row| row.kind))?;
     set_column(&found, "side", rows.iter().map(|row| row.side))?;
     set_column(&found, "flags", rows.iter().map(|row| row.flags))?;
-    let prices = rows.iter().flat_map(|row| row.price.to_ne_bytes());
-    set_column(&found, "price", prices)?;
-    let sizes = rows.iter().flat_map(|row| row.qty.to_ne_bytes());
-    set_column(&found, "qty", sizes)?;
-    let joins = rows.iter().flat_map(|row| row.join.to_ne_bytes());
-    set_column(&found, "join", joins)?;
-    let events = out.events.iter().flat_map(|event| event.to_ne_bytes());
-    set_column(&found, "event", events)?;
+    let prices = rows.iter().map(|row| row.price.to_ne_bytes());
+    set_numbers(&found, "price", prices)?;
+    let sizes = rows.iter().map(|row| row.qty.to_ne_bytes());
+    set_numbers(&found, "qty", sizes)?;
+    let joins = rows.iter().map(|row| row.join.to_ne_bytes());
+    set_numbers(&found, "join", joins)?;
+    let events = out.events.iter().map(|event| event.to_ne_bytes());
+    set_numbers(&found, "event", events)?;
     let codes = out.faults.iter().map(|(fault, _)| *fault as u8);
     set_column(&found, "fault", codes)?;
-    let events = out.faults.iter().flat_map(|(_, event)| event.to_ne_bytes());
-    set_column(&found, "fault_event", events)?;
+    let events = out.faults.iter().map(|(_, event)| event.to_ne_bytes());
+    set_numbers(&found, "fault_event", events)?;
     if flow.has_places() {
-        let ahead = out
-            .places
-            .iter()
-            .flat_map(|place| place.ahead.to_ne_bytes());
-        set_column(&found, "ahead", ahead)?;
-        let behind = out.places.iter().flat_map(|p| p.behind.to_ne_bytes());
-        set_column(&found, "behind", behind)?;
+        let ahead = out.places.iter().map(|place| place.ahead.to_ne_bytes());
+        set_numbers(&found, "ahead", ahead)?;
+        let behind = out.places.iter().map(|p| p.behind.to_ne_bytes());
+        set_numbers(&found, "behind", behind)?;
     }
     if flow.has_quotes() {
         let quotes = &out.quotes;
-        let events = quotes.iter().flat_map(|(_, event)| event.to_ne_bytes());
-        set_column(&found, "quote_event", events)?;
+        let events = quotes.iter().map(|(_, event)| event.to_ne_bytes());
+        set_numbers(&found, "quote_event", events)?;
         for (name, value) in [
             ("bid_price", 0),
             ("bid_lots", 1),
             ("ask_price", 2),
             ("ask_lots", 3),
         ] {
-            let values = quotes.iter().flat_map(|(quote, _)| {
+            let values = quotes.iter().map(|(quote, _)| {
                 let values = [quote.bid.0, quote.bid.1, quote.ask.0, quote.ask.1];
                 i32::to_ne_bytes(values[value])
             });
-            set_column(&found, name, values)?;
+            set_numbers(&found, name, values)?;
         }
     }
     Ok(found)
+}
+
+// Whole numbers at a time: several times as fast as byte by byte.
+fn set_numbers<const N: usize>(
+    found: &Bound<'_, PyDict>,
+    name: &str,
+    values: impl Iterator<Item = [u8; N]>,
+) -> PyResult<()> {
+    let values: Vec<[u8; N]> = values.collect();
+    found.set_item(name, PyBytes::new(found.py(), values.as_flattened()))
 }
 
 fn image_columns(values: &Bound<'_, PyAny>, count: usize) -> PyResult<(Vec<i32>, usize)> {
