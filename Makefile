@@ -107,6 +107,9 @@ corruptions: setup ## ten thousand seeded damages of every source format; writes
 bench: setup ## replay and maker beside hftbacktest on the same feed; writes build/bench.json
 	$(PY) -m benches.replay_bench
 
+bench-data: setup ## speed and size of imports, format by format; writes build/bench-data.json
+	$(PY) -m benches.data_bench
+
 bench-sweep: setup ## efficiency of the outer loop; writes build/bench-sweep.json
 	$(PY) -m benches.sweep_bench
 

@@ -53,7 +53,7 @@ CLEAR: Final = 3
 SNAPSHOT: Final = 4
 
 _KIND_MASK: Final = 0xFF
-_PIECE_ROWS: Final = 1 << 18  # rows read at a time
+_PIECE_ROWS: Final = 1 << 16  # rows read at a time
 _DAY_NS: Final = 86_400_000_000_000
 _TIME_END_NS: Final = 7_258_118_400_000_000_000  # the year 2200, as tapes have it
 
