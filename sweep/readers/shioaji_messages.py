@@ -527,11 +527,13 @@ class MessageRows:
             hint = "data.source.options.code, board and messages choose"
             raise DataError(f"{message} ({found or 'none there'}); {hint}")
         instrument = self._product.exchange_part(visible_levels=self._levels_max)
+        guessed, trades = (self._images.counts[name] for name in ("sides_guessed", "trades"))
         own = {
             "code": self.code,
             "messages": dict(sorted(self.kinds.items())),
             "time": "as recorded, Taipei time",
-            "sides": "tick_type, where it is 0 by the last book",
+            # Where tick_type is 0 the last book decides; `sides_guessed` counts those.
+            "sides": "recorded" if guessed * 2 <= trades else "by the last book: tick_type is 0",
             "local_clock": self._has_local,
             "product": self._product.to_json(),
         }

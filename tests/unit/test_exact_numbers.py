@@ -41,7 +41,8 @@ def test_texts_that_are_no_number_are_told(texts: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", [None, "", " 1", "1 ", "+1", "-1", ".5", "5.", "1_0", "0x1", "nan", "inf", "\uff11", "1,5"]
+    "text",
+    [None, "", " 1", "1 ", "+1", "-1", ".5", "5.", "1_0", "0x1", "nan", "inf", "\uff11", "1,5"],
 )
 def test_odd_spellings_are_no_number(text: str | None) -> None:
     found = units(pl.Series([text, "1.5"], dtype=pl.String), Decimal("0.1"))

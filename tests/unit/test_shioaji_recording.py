@@ -150,6 +150,7 @@ def test_ticks_and_books_become_one_tape(tmp_path: Path) -> None:
     facts = ticks.facts
     assert facts["messages"] == {"BidAskFOPv1": 4, "TickFOPv1": 4}
     assert facts["sides_guessed"] == 1
+    assert facts["sides"] == "recorded"
     assert facts["events"] == {"started": 1, "subscribe": 1, "closed": 1}
     assert facts["trade_day"] == "2026-04-09"
     assert [session.name for session in ticks.sessions] == ["2026-04-09-day"]
