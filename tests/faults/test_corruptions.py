@@ -15,7 +15,10 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from tests.toys.damage import Reading, Source, read_source, verdict
+from sweep.data import ensure_tapes, open_info
+from sweep.errors import DataError
+from sweep.source import SourceConfig
+from tests.toys.damage import BYTES, PLACE, Reading, Source, read_source, verdict
 from tests.toys.driver import ROOT
 from tests.toys.sources import SOURCES
 
@@ -76,6 +79,36 @@ def _verdict_of(
     path.write_bytes(damaged)
     reading = read_source(source, path, scratch)
     return verdict(sound, reading, path), reading
+
+
+@pytest.mark.parametrize("mode", ["five_level", "l2"])
+def test_no_damage_to_a_tape_is_silent(mode: str, scratch: Path) -> None:
+    config = SourceConfig(
+        reader="synthetic", instrument="SYN", options={"events": 3_000, "mode": mode}
+    )
+    (made,) = ensure_tapes(config, scratch / "cache")
+    data = made.path.read_bytes()
+    path = scratch / "damaged.tape"
+    found = counts.setdefault(f"tape_{mode}", {})
+    problems = []
+    for name, damage in BYTES.items():
+        rng = Random(f"tape {mode} {name}")
+        for number in range(DAMAGES * 2):
+            damaged = damage(rng, data)
+            path.write_bytes(damaged)
+            result = "equal" if damaged == data else _verdict_of_tape(path, made.content_hash)
+            found.setdefault(name, Counter())[result] += 1
+            if result not in ("refused", "equal"):
+                problems.append(f"{name} {number}: {result}")
+    assert not problems, "\n".join(problems[:20])
+
+
+def _verdict_of_tape(path: Path, content_hash: str) -> str:
+    try:
+        opened = open_info(path)
+    except DataError as error:
+        return "refused" if path.name in str(error) and PLACE.search(str(error)) else str(error)
+    return "equal" if opened.content_hash == content_hash else "silent"
 
 
 def test_what_cannot_be_seen_has_a_reason() -> None:
