@@ -78,9 +78,10 @@ class Grid:
         no_price = price.is_bad | ((price.values == 0) & ~price.is_off & ~price.is_large)
         is_good = self._judge("bad_number", no_price, prices, numbers, "a price above 0")
         is_good &= self._judge("bad_number", qty.is_bad, quantities, numbers, "a quantity")
-        tick = f"a price in steps of {self.product.tick_size} ({self.product.name})"
+        name = f"({self.product.name}; data.source.product may describe another)"
+        tick = f"a price in steps of {self.product.tick_size} {name}"
         is_good &= self._judge("price_grid", off_steps, prices, numbers, tick)
-        lot = f"a quantity in lots of {self.product.lot_size} ({self.product.name})"
+        lot = f"a quantity in lots of {self.product.lot_size} {name}"
         whole = self._judge("lot_grid", qty.is_off, quantities, numbers, lot)
         lots = qty.values
         if self.audit.action("lot_grid") == "repair":

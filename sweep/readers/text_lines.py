@@ -17,7 +17,7 @@ from typing import IO, Any, Final, Self
 
 from sweep.errors import DataError
 
-BLOCK_BYTES: Final = 8 << 20
+BLOCK_BYTES: Final = 4 << 20
 LINE_BYTES_MAX: Final = 64 << 20
 
 _GZIP: Final = b"\x1f\x8b"
