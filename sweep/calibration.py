@@ -25,9 +25,12 @@ from sweep.readers.ticks import Session
 from sweep.space import Scalar
 
 TRIALS_MAX: Final = 240
-TRIAL_ROWS: Final = 80_000
+TRIAL_ROWS: Final = 100_000
 TRIAL_SEED: Final = 7_919  # not one that anybody asks for
+LACK_WEIGHT: Final = 0.3  # of a statistic that the model cannot reproduce
 SCALES_MAX: Final = 8
+LEVELS_MIN: Final = 14
+LEVELS_MAX: Final = 100  # each costs time in every trial
 SAY_EVERY_S: Final = 5.0
 
 # Nothing in a feed without order ids depends on them, so nothing can be learned about them.
@@ -131,7 +134,7 @@ def calibrate(
         recording: What the market is to be like.
         fixed: Options that the user has set; they are not searched for.
         store: Folder of finished trials; made if it is missing.
-        seconds_max: No trial starts after so long.
+        seconds_max: No trial starts after so much time of the processor.
         trials_max: Most trials.
         progress: Hears how it goes.
 
@@ -143,6 +146,7 @@ def calibrate(
     options = {**taken, **{name: value for name, value in fixed.items() if name != "events"}}
     parameters = [item for item in _parameters(recording) if item.name not in fixed]
     statistics = market_statistics.measured(recording.figures)
+    weights = [LACK_WEIGHT if market_statistics.lack(item) else 1.0 for item in statistics]
     trials = _Trials(store, _key(recording, options, parameters))
 
     def residuals(values: Mapping[str, float]) -> list[float]:
@@ -155,16 +159,16 @@ def calibrate(
             )
             known = market_statistics.distances(statistics, recording.figures, figures)
             trials.keep(text, known)
-        return known
+        # Nothing else is bent for what the model has no part for.
+        return [weight * distance for weight, distance in zip(weights, known, strict=True)]
 
-    start_s = said_s = time.monotonic()
+    said_s, start_s = time.monotonic(), time.process_time()
     found = fitting.Found(values={}, loss=float("inf"), trials=0)
     for found in fitting.search(parameters, residuals, trials_max):
-        now_s = time.monotonic()
-        if progress is not None and now_s - said_s > SAY_EVERY_S:
-            said_s = now_s
+        if progress is not None and time.monotonic() - said_s > SAY_EVERY_S:
+            said_s = time.monotonic()
             progress(f"fitting: trial {found.trials} of {trials_max}, loss {found.loss:.1f}")
-        if now_s - start_s > seconds_max:
+        if time.process_time() - start_s > seconds_max:
             break
     return Calibration(
         options={**options, **_whole(found.values)},
@@ -212,9 +216,11 @@ def taken_options(recording: Recording) -> dict[str, Scalar]:
         options["limit_lots"] = recording.sizes.limit
     if recording.mode == "five_level":
         options["conflate_us"] = recording.sizes.conflate_us
-    distance = figures["depth_distance_ticks"].get("10", 0.0)
-    if recording.mode != "five_level":
-        options["levels"] = min(500, max(14, round(2.5 * distance)))
+    if recording.sizes.round_ticks:
+        options["round_ticks"] = recording.sizes.round_ticks
+    if recording.mode == "l3":
+        reach = figures["added_distance_ticks"]["behind_p90"] + figures["spread_ticks"]["mean"] / 2
+        options["levels"] = min(LEVELS_MAX, max(LEVELS_MIN, round(reach)))
     return options
 
 
@@ -258,11 +264,15 @@ def _parameters(recording: Recording) -> list[Parameter]:
         _plain("refill_share", 0.0, 1.0, 0.6),
         _log("level_lots", max(1.0, sizes / 5.0), max(10.0, sizes * 5.0), sizes),
     ]
+    if recording.sizes.round_ticks:
+        found.append(_log("round_lots", 1.0, 50.0, recording.sizes.round_lots))
     if images:
         return [*found, _log("lots_tail", 1.1, 6.0, 2.1)]
     return [
         *found,
-        _plain("activity_decay", 0.0, 3.0, 0.6),
+        _plain("activity_decay", 0.0, 4.0, 0.9),
+        _log("activity_levels", 0.05, 50.0, max(0.5, 0.3 * spread)),
+        _plain("selective_share", 0.0, 1.0, 0.3),
         _plain("amend_share", 0.0, 1.0, 0.1),
         _log("cancel_back_bias", 0.3, 15.0, figures.get("cancel_back_exponent", 2.0)),
     ]
@@ -302,7 +312,7 @@ def _key(recording: Recording, options: Mapping[str, Scalar], parameters: list[P
         "options": dict(options),
         "parameters": [asdict(item) for item in parameters],
         "statistics": [str(item) for item in market_statistics.STATISTICS],
-        "trial": [TRIAL_ROWS, TRIAL_SEED],
+        "trial": [TRIAL_ROWS, TRIAL_SEED, market_statistics.DISTANCE_MAX],
     }
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:16]
 

@@ -201,7 +201,7 @@ def _add_data_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]"
     generate.add_argument("--like", type=Path, metavar="FILE", help=words)
     generate.add_argument("--reader", metavar="NAME", help="reader of that file (default: guessed)")
     generate.add_argument("--session", metavar="NAME", help="session to fit to (default: first)")
-    words = "longest search for --like, in seconds; the same command goes on (default: 120)"
+    words = "processor time for --like; the same command goes on where it ended (default: 120)"
     generate.add_argument("--seconds", type=float, default=120.0, metavar="S", help=words)
     _add_set(generate, words="one option of the market, as under data.source.generate; repeatable")
     words = "write a tape in a format of others"

@@ -17,6 +17,7 @@ import numpy.typing as npt
 DAMPING_START: Final = 0.3
 DAMPING_MAX: Final = 1e4
 STALLS_MAX: Final = 3  # steps without progress before slopes are measured anew
+STEP_SHARES: Final = (1.0, -0.6, 0.35, -1.3, 0.8, -0.25, 1.7, -0.45)  # of the first one, in turn
 STEP_MAX: Final = 0.3  # of a parameter's range, in one step
 PROGRESS_MIN: Final = 1e-3  # of the loss, for a step to be no stall
 
@@ -95,7 +96,9 @@ class _Walk:
         self._parameters = parameters
         self._residuals = residuals
         self._trials_max = trials_max
-        self._steps = np.array([parameter.step for parameter in parameters])
+        self._first_steps = np.array([parameter.step for parameter in parameters])
+        self._steps = self._first_steps
+        self._round = 0
         self.trials = 0
         self.loss = math.inf
         self.best: _Vector = np.array([item.place(item.start) for item in parameters])
@@ -116,8 +119,10 @@ class _Walk:
                 self._measure_slope(slopes, column)
                 yield
             yield from self._descend(slopes)
-            # Finer slopes near the end, as far as the noise allows.
-            self._steps = np.maximum(0.015, 0.6 * self._steps)
+            # The next slopes look to the other side, and not as far: the same again would tell
+            # nothing new.
+            self._round += 1
+            self._steps = self._first_steps * STEP_SHARES[self._round % len(STEP_SHARES)]
 
     def _try(self, place: _Vector) -> _Vector:
         self.trials += 1
@@ -134,7 +139,7 @@ class _Walk:
 
     def _measure_slope(self, slopes: _Vector, column: int) -> None:
         step = self._steps[column]
-        step = step if self.best[column] + step <= 1.0 else -step
+        step = step if 0.0 <= self.best[column] + step <= 1.0 else -step
         place = self.best.copy()
         place[column] += step
         at_best = self._at_best

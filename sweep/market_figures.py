@@ -30,12 +30,16 @@ HORIZONS_MS: Final = (125, 1_000, 10_000, 60_000)
 SPREADS_TICKS: Final = 8
 PERCENTILES: Final = (5, 25, 50, 75, 95, 99)
 GROUPS_MIN: Final = 100
+CANCELS_MIN: Final = 50
 ROUND_LOTS: Final = 100  # a round lot of shares
 DEPTH_RANKS: Final = (2, 3, 5, 10)
 ORDERS_MIN: Final = 4  # of a queue, for the place of cancels to say something
 ORDERS_TENTH_MIN: Final = 10  # of a queue, for it to have a last tenth
 
 GAP_MS_MAX: Final = 60_000  # of a feed that tells images on a grid of time
+ROUND_TICKS: Final = (5, 10, 20, 25, 40, 50, 100)
+ROUND_PRICES_MIN: Final = 5  # on which something stood
+ROUND_LOTS_MIN: Final = 1.5  # for a price to stand out
 SIZES_KEPT: Final = 30  # by themselves in a table of sizes; as many stand for the others
 
 _NAMES: Final = ("exch_ns", "kind", "side", "flags", "price", "qty", "join")
@@ -60,11 +64,15 @@ class OrderSizes:
     Attributes:
         limit: Limit orders; empty where orders can't be told apart.
         market: Market orders: the prints of one time and side together.
+        round_ticks: Distance of the prices at which most stands; 0: none stands out.
+        round_lots: How many times as much as elsewhere stands there.
         conflate_us: Most frequent time between two messages that change levels, in whole ms.
     """
 
     limit: str
     market: str
+    round_ticks: int
+    round_lots: float
     conflate_us: int
 
 
@@ -162,9 +170,29 @@ def order_sizes(columns: Mapping[str, _Array], session: Session) -> OrderSizes:
         scan = _scan(part, session)
         is_add = np.frombuffer(scan["change"], np.uint8) == 0
         limit = _lots_table(np.frombuffer(scan["change_lots"], np.int32)[is_add])
+    stands = trading & (part["kind"] == KIND_LEVEL) & (part["qty"] > 0)
+    round_ticks, round_lots = _round_prices(part["price"][stands], part["qty"][stands])
     return OrderSizes(
-        limit=limit, market=_lots_table(taken.astype(np.int64)), conflate_us=1_000 * frequent_ms
+        limit=limit,
+        market=_lots_table(taken.astype(np.int64)),
+        round_ticks=round_ticks,
+        round_lots=round_lots,
+        conflate_us=1_000 * frequent_ms,
     )
+
+
+def _round_prices(price: _Array, lots: _Array) -> tuple[int, float]:
+    """Return the distance of round prices, and how many times as much stands there."""
+    found = (0, 1.0)
+    for ticks in ROUND_TICKS:
+        is_round = price % ticks == 0
+        if len(np.unique(price[is_round])) < ROUND_PRICES_MIN or is_round.all():
+            continue
+        times = float(lots[is_round].mean() / lots[~is_round].mean())
+        # Coarser steps stand out among finer ones that hold them: they must do so clearly.
+        if times > max(ROUND_LOTS_MIN, 1.4 * found[1]):
+            found = (ticks, round(times, 2))
+    return found
 
 
 def _lots_table(lots: _Array) -> str:
@@ -215,11 +243,11 @@ def _order_figures(scan: dict[str, Any]) -> dict[str, Any]:
     }
     # The place from the back is u^b: -log of it has the mean b, whatever the unit of places is.
     long = orders >= ORDERS_MIN
-    if long.sum() >= GROUPS_MIN:
+    if long.sum() >= CANCELS_MIN:
         places = (behind[long] + 0.5) / orders[long]
         found["cancel_back_exponent"] = _round(-np.log(places).mean())
     longer = orders >= ORDERS_TENTH_MIN
-    if longer.sum() >= GROUPS_MIN:
+    if longer.sum() >= CANCELS_MIN:
         found["cancel_back_tenth_share"] = _round(
             (behind / np.maximum(orders, 1.0) < 0.1)[longer].mean()
         )

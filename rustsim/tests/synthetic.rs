@@ -35,6 +35,10 @@ fn options(mode: Mode) -> SyntheticOptions {
         refill_share: 0.7,
         levels: 14,
         activity_decay: 0.0,
+        activity_levels: 1.0,
+        round_ticks: 0,
+        round_lots: 1.0,
+        selective_share: 0.0,
         limit_lots: LotsTable::default(),
         market_lots: LotsTable::default(),
         cancel_back_bias: 3.3,
@@ -432,6 +436,7 @@ fn options_out_of_range_are_refused_by_name() {
         "mean_gap_us": 1000, "trade_share": 0.1, "burstiness": 0.5, "trade_burstiness": 0.5, "sign_persistence": 0.5,
         "cluster_gaps": 1, "cluster_scales": 1, "trade_cluster_gaps": 1, "trade_cluster_scales": 1, "sign_decay": 1,
         "amend_share": 0, "stale_ticks": 0, "inside_share": 0, "refill_share": 0, "levels": 9, "activity_decay": 0,
+        "activity_levels": 1, "round_ticks": 0, "round_lots": 1, "selective_share": 0,
         "limit_lots": "1:0.5 3:0.5", "market_lots": "",
         "cancel_back_bias": 3, "volatility_ticks": 1, "impact_ticks": 1, "half_spread_ticks": 1, "level_lots": 5,
         "lots_tail": 2, "lots_max": 9, "conflate_us": 0}"#;
@@ -485,6 +490,7 @@ proptest! {
         clusters in (1e-3_f64..1e5, 1_u32..=10, 1e-3_f64..1e5, 1_u32..=10),
         placing in (-5.0_f64..100.0, 0.0_f64..1.0, 0.0_f64..1.0, 2_u32..500, 0.0_f64..5.0, 0.0_f64..1.0),
         sign_decay in 0.5_f64..5.0,
+        crowds in (0.01_f64..1_000.0, 0_u32..60, 1.0_f64..100.0, 0.0_f64..1.0),
         sizes in (1_u32..60, 1.1_f64..20.0, 1_u32..1_000),
         session_minutes in 0_u32..100,
     ) {
@@ -518,6 +524,10 @@ proptest! {
             activity_decay: placing.4,
             amend_share: placing.5,
             sign_decay,
+            activity_levels: crowds.0,
+            round_ticks: crowds.1,
+            round_lots: crowds.2,
+            selective_share: crowds.3,
             ..options(Mode::L2)
         };
         let made = market(&wanted);

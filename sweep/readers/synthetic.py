@@ -109,7 +109,17 @@ class SyntheticOptions:
     )
     levels: int = _option(14, "Levels that makers keep filled on each side", "1", 2, 500)
     activity_decay: float = _option(
-        0.0, "Adds and cancels go with (1 + level)^-decay; 0: alike everywhere", "1", 0.0, 5.0
+        0.0, "Adds and cancels go with (1 + level / levels)^-decay; 0: alike", "1", 0.0, 5.0
+    )
+    activity_levels: float = _option(
+        1.0, "Levels after which adds and cancels grow rarer", "levels", 0.01, 1_000.0
+    )
+    round_ticks: int = _option(0, "Distance of round prices; 0: none is round", "ticks", 0, 10_000)
+    round_lots: float = _option(
+        1.0, "Times as many lots stand at a round price, as much longer", "1", 1.0, 100.0
+    )
+    selective_share: float = _option(
+        0.0, "Share of market orders that wait until the best level can fill them", "1", 0.0, 1.0
     )
     level_lots: int = _option(
         5, "Lots kept on a level; fewer than an order has: the book has gaps", "lots", 1, 10_000

@@ -46,6 +46,7 @@ struct Market {
     sides: [BookSide; 2],
     // By level from the makers' best on: lots that they want there, and how often somebody acts.
     wanted: Vec<f64>,
+    wanted_sum: f64,
     activity: Vec<f64>,
     recorder: Recorder,
     next_id: u64,
@@ -57,10 +58,20 @@ impl Market {
         let wanted = (0..options.levels as usize).map(|level| {
             f64::from(options.level_lots) * LEVEL_SHARE[level.min(LEVEL_SHARE.len() - 1)]
         });
-        let activity = (0..options.levels)
-            .map(|level| libm::pow(1.0 + f64::from(level), -options.activity_decay));
+        let activity = (0..options.levels).map(|level| {
+            let scaled = f64::from(level) / options.activity_levels;
+            libm::pow(1.0 + scaled, -options.activity_decay)
+        });
+        let wanted: Vec<f64> = wanted.collect();
+        let round_share = 1.0 / f64::from(options.round_ticks.max(1));
+        let rounds = if options.round_ticks > 0 {
+            (options.round_lots - 1.0) * round_share
+        } else {
+            0.0
+        };
         Self {
-            wanted: wanted.collect(),
+            wanted_sum: wanted.iter().sum::<f64>() * (1.0 + rounds),
+            wanted,
             activity: activity.collect(),
             options: options.clone(),
             arrivals: Arrivals::new(options),
@@ -130,9 +141,19 @@ impl Market {
         }
     }
 
+    // How many times as much as elsewhere stands at a price.
+    fn roundness(&self, price: TickIndex) -> f64 {
+        let every = i32::try_from(self.options.round_ticks).unwrap_or(0);
+        if every > 0 && price % every == 0 {
+            self.options.round_lots
+        } else {
+            1.0
+        }
+    }
+
     fn fill_level(&mut self, side: Side, level: usize) {
         let price = Self::level_price(self.edge(side), side, level);
-        let wanted = self.wanted[level];
+        let wanted = self.wanted[level] * self.roundness(price);
         let mean = self.sizes.limit_mean();
         if wanted < mean {
             // A level with gaps: on average it holds what is wanted.
@@ -161,6 +182,9 @@ impl Market {
         let (aggressor, surprise) = self.signs.next();
         let passive = aggressor.opposite();
         let mut left = self.sizes.market(&mut self.place);
+        if self.is_reluctant(passive, left) {
+            return;
+        }
         let mut levels = 0;
         let mut price_last = None;
         while left > 0 {
@@ -188,10 +212,18 @@ impl Market {
         self.fair.hear_trade(surprise);
     }
 
+    // Whether a market order waits for better days: it is larger than the best level, and patient.
+    fn is_reluctant(&mut self, passive: Side, lots: i32) -> bool {
+        let share = self.options.selective_share;
+        let book = &self.sides[passive as usize];
+        let offered = book.best().map_or(0, |price| book.lots_at(price));
+        share > 0.0 && lots > offered && self.place.next() < share
+    }
+
     fn other_event(&mut self) {
         self.fair.hear_news();
         let lots = f64::from(self.sides[0].lots() + self.sides[1].lots());
-        let wanted: f64 = 2.0 * self.wanted.iter().sum::<f64>();
+        let wanted: f64 = 2.0 * self.wanted_sum;
         // Sizes pull back to what is wanted: twice as much resting makes adds rare.
         let pull = (0.5 + 2.0 * (wanted - lots) / wanted).clamp(0.05, 0.95);
         let add_share = if self.is_overtaken() {
@@ -256,7 +288,8 @@ impl Market {
             let other = if side == Side::Bid { ask } else { bid };
             for (level, weight) in half.iter_mut().enumerate() {
                 let price = Self::level_price(edge, side, level);
-                let wanted = self.wanted[level];
+                let roundness = self.roundness(price);
+                let wanted = self.wanted[level] * roundness;
                 let lots = if side.reaches(price, other) {
                     0.0
                 } else if refill {
@@ -264,7 +297,7 @@ impl Market {
                 } else {
                     wanted
                 };
-                *weight = lots * self.activity[level];
+                *weight = lots * self.activity[level] / roundness;
             }
         }
         let slot = pick(&weights, self.place.next());
@@ -290,7 +323,7 @@ impl Market {
                     INSIDE_WEIGHT
                 } else if side.is_better(price, far) {
                     let level = usize::try_from((price - edge).abs()).unwrap_or(0);
-                    self.activity[level.min(self.activity.len() - 1)]
+                    self.activity[level.min(self.activity.len() - 1)] / self.roundness(price)
                 } else {
                     FAR_WEIGHT
                 };

@@ -70,8 +70,16 @@ pub struct SyntheticOptions {
     pub refill_share: f64,
     /// Levels that makers keep filled on each side.
     pub levels: u32,
-    /// Exponent with which adds and cancels grow rarer from level to level; 0: every order lives as long as any other.
+    /// Adds and cancels go with `(1 + level / activity_levels)^-activity_decay`; 0: every order lives as long as any other.
     pub activity_decay: f64,
+    /// See `activity_decay`.
+    pub activity_levels: f64,
+    /// Every so many ticks lies a round price; 0: no price is round.
+    pub round_ticks: u32,
+    /// How many times as many lots stand at a round price, and how many times as long.
+    pub round_lots: f64,
+    /// Share of market orders that do not come while they are larger than what stands at the best price.
+    pub selective_share: f64,
     /// Lots that makers keep on a level behind the best ones; fewer than an order has: the book has gaps.
     pub level_lots: u32,
     /// Exponent of the sizes of orders.
@@ -126,6 +134,10 @@ impl SyntheticOptions {
             ("inside_share", self.inside_share, 0.0, 1.0),
             ("refill_share", self.refill_share, 0.0, 1.0),
             ("levels", f64::from(self.levels), 2.0, 500.0),
+            ("activity_levels", self.activity_levels, 0.01, 1_000.0),
+            ("round_ticks", f64::from(self.round_ticks), 0.0, 10_000.0),
+            ("round_lots", self.round_lots, 1.0, 100.0),
+            ("selective_share", self.selective_share, 0.0, 1.0),
             ("activity_decay", self.activity_decay, 0.0, 5.0),
             ("sign_persistence", self.sign_persistence, 0.0, 0.95),
             ("cancel_back_bias", self.cancel_back_bias, 0.1, 20.0),
