@@ -7,6 +7,7 @@ the exchange's rows.
 
 A clear of one side up to a price, and the snapshot rows that follow it at the same time, are one
 image: it becomes its differences to the standing book. A clear of both sides is a clear row.
+Feeds by order (adds, cancels, modifies, fills) become rows with joins: `hftbacktest_orders`.
 Archives written by `data export` say what their spare fields hold and come back as they were.
 
 Known limits: rows of the kind "best quote" (5) and of one's own kinds (100 and up) are not book
@@ -24,7 +25,9 @@ import numpy.typing as npt
 from sweep.errors import DataError
 from sweep.readers.audit import Rule
 from sweep.readers.event_arrays import EventArray, open_events
+from sweep.readers.hftbacktest_orders import OrderEvents, has_orders
 from sweep.readers.ladder import NUMBER_RULES, Ladder, hit_first
+from sweep.readers.order_rows import ORDER_RULES
 from sweep.readers.standing import StandingBook
 from sweep.readers.ticks import (
     COLUMNS,
@@ -92,6 +95,7 @@ RULES: Final[dict[str, Rule]] = {
         actions=("count", "error"),
     ),
     **NUMBER_RULES,
+    **ORDER_RULES,
 }
 
 
@@ -147,6 +151,7 @@ class _Reading:
         self.local_last = -_DAY_NS
         self.row_count = 0
         self.ladder: Ladder | None = None
+        self.orders: OrderEvents | None = None
         self.counts = dict.fromkeys(
             ("rows_recorded", "exchange_only", "local_only", "rows_added", "trades", "clears"), 0
         )
@@ -223,15 +228,20 @@ class _Reading:
         self.exch_last = int(exch[-1])
 
     def _canonical(self, piece: _Piece) -> Iterator[Columns]:
-        kind, side, piece = self._kinds(piece)
-        if not len(kind):
-            return
-        local_ns = self._local(piece)
         if self.ladder is None:
             on = datetime.datetime.fromtimestamp(
                 int(piece.rows["exch_ts"][0]) // 10**9, datetime.UTC
             )
             self.ladder = Ladder.of(self.request.product(on.date()))
+            if has_orders(piece.rows):
+                self.orders = OrderEvents(self.audit)
+        if self.orders is not None:
+            yield from self._by_order(piece, self.orders, self.ladder)
+            return
+        kind, side, piece = self._kinds(piece)
+        if not len(kind):
+            return
+        local_ns = self._local(piece)
         ev = piece.rows["ev"]
         base = ev & np.uint64(_KIND_MASK)
         one_sided = (base == CLEAR) & (ev & np.uint64(BUY | SELL) > 0)
@@ -258,11 +268,19 @@ class _Reading:
             columns = {name: values[keep] for name, values in columns.items()}
             one_sided, base = one_sided[keep], base[keep]
         for part in self._images(columns, one_sided, base):
-            self.counts["trades"] += int((part["kind"] == KIND_TRADE).sum())
-            self.counts["clears"] += int((part["kind"] == KIND_CLEAR).sum())
-            self.row_count += len(part["exch_ns"])
-            if len(part["exch_ns"]):
-                yield part
+            yield from self._counted(part)
+
+    def _by_order(self, piece: _Piece, orders: OrderEvents, ladder: Ladder) -> Iterator[Columns]:
+        local_ns = self._local(piece)
+        seen = local_ns if self.has_local else None
+        yield from self._counted(orders.rows(piece.rows, ladder, piece.where, seen))
+
+    def _counted(self, part: Columns) -> Iterator[Columns]:
+        self.counts["trades"] += int((part["kind"] == KIND_TRADE).sum())
+        self.counts["clears"] += int((part["kind"] == KIND_CLEAR).sum())
+        self.row_count += len(part["exch_ns"])
+        if len(part["exch_ns"]):
+            yield part
 
     def _kinds(self, piece: _Piece) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8], _Piece]:
         ev = piece.rows["ev"]
@@ -380,6 +398,8 @@ class _Reading:
         facts: dict[str, Any] = dict(self.counts) | {"local_clock": bool(self.has_local)}
         if self.has_local:
             facts["local_behind_ns"] = {"min": self.latency_ns[0], "max": self.latency_ns[1]}
+        if self.orders is not None:
+            facts |= self.orders.facts()
         facts["product"] = self.ladder.product.to_json()
         levels = options.visible_levels or int(self.tape.get("visible_levels", 0))
         return Summary(

@@ -100,6 +100,7 @@ class OrderRows:
         *,
         flags: Array | None = None,
         images: Array | None = None,
+        local_ns: Array | None = None,
     ) -> Columns:
         """Return the rows of events, as columns with joins.
 
@@ -108,6 +109,7 @@ class OrderRows:
             where: Tells a user where the event of this number stands in the source.
             flags: Flags of the rows; LAST ends a packet. None: each event is a packet.
             images: Row by event: ask price, ask lots, bid price, bid lots per level.
+            local_ns: Local times, None without a local clock.
 
         Raises:
             DataError: An event breaks a rule whose action is `error`.
@@ -115,6 +117,7 @@ class OrderRows:
         arrays = [np.ascontiguousarray(events[name], kind) for name, kind in EVENT_COLUMNS.items()]
         found = self._flow.push(
             *arrays,
+            local_ns=None if local_ns is None else np.ascontiguousarray(local_ns, np.int64),
             flags=None if flags is None else np.ascontiguousarray(flags, np.uint8),
             images=None if images is None else np.ascontiguousarray(images, np.int32).ravel(),
         )

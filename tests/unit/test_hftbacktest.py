@@ -162,6 +162,87 @@ def test_clear_of_one_side_reaches_up_to_its_price(tmp_path: Path) -> None:
     ]
 
 
+# --- feeds by order -------------------------------------------------------------------------------
+
+ADD, CANCEL, MODIFY, FILL = 10, 11, 12, 13
+Order = tuple[int, int, float, float, int]  # ev, time after START, price, quantity, id
+
+
+def by_order(rows: list[Order]) -> npt.NDArray[Any]:
+    made = events([(BOTH | ev, time, time + 5, px, qty) for ev, time, px, qty, _ in rows])
+    made["order_id"] = [row[4] for row in rows]
+    return made
+
+
+def orders() -> list[Order]:
+    return [
+        (CLEAR, 0, 0.0, 0.0, 0),
+        (ADD | BUY, 0, 100.0, 0.005, 1),
+        (ADD | BUY, 1, 100.0, 0.003, 2),
+        (ADD | SELL, 2, 100.5, 0.004, 3),
+        # A seller takes 0.002 from order 1: trade, fill, then the book loses them.
+        (TRADE | SELL, 10, 100.0, 0.002, 99),
+        (FILL | BUY, 10, 100.0, 0.002, 1),
+        (MODIFY | BUY, 10, 100.0, 0.003, 1),
+        (MODIFY | BUY, 20, 100.0, 0.007, 1),  # larger: behind order 2
+        (CANCEL | BUY, 30, 100.0, 0.003, 2),
+        (TRADE | BUY, 40, 100.2, 0.001, 98),  # no fill: a print between the best prices
+        (CANCEL | SELL, 50, float("nan"), 0.0, 3),
+    ]
+
+
+def test_orders_become_rows_with_joins(tmp_path: Path) -> None:
+    ticks = read(save(tmp_path / "a.npz", by_order(orders())))
+    joins = ticks.columns["join"].tolist()
+    found = [(*row[:2], *row[3:], join) for row, join in zip(rows_of(ticks), joins, strict=True)]
+    assert found == [
+        (KIND_CLEAR, 0, 0, 0, 0),
+        (KIND_LEVEL, 0, 1000, 5, 0),
+        (KIND_LEVEL, 0, 1000, 8, 0),
+        (KIND_LEVEL, 1, 1005, 4, 0),
+        (KIND_TRADE, 0, 1000, 2, 2),  # joined by row 1, counted from 1
+        (KIND_LEVEL, 0, 1000, 3, 2),  # leaves its place ...
+        (KIND_LEVEL, 0, 1000, 10, 0),  # ... and joins the back
+        (KIND_LEVEL, 0, 1000, 7, 3),
+        (KIND_TRADE, 1, 1002, 1, 0),
+        (KIND_LEVEL, 1, 1005, 0, 4),
+    ]
+    assert (ticks.columns["local_ns"] - ticks.columns["exch_ns"] == 5).all()
+    assert ticks.facts["trades_told_by_fills"] == 1
+    assert ticks.facts["orders"]["fifo_share"] == 1.0
+
+
+def test_pieces_of_orders_do_not_show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = save(tmp_path / "a.npy", by_order(orders()))
+    whole = read(path)
+    for size in (2, 5):  # the kind of a file is told by its first rows
+        monkeypatch.setattr(hftbacktest, "_PIECE_ROWS", size)
+        part = read(path)
+        assert rows_of(part) == rows_of(whole)
+        assert (part.columns["join"] == whole.columns["join"]).all()
+
+
+@pytest.mark.parametrize(
+    ("row", "change", "words"),
+    [
+        (1, {"px": float("nan")}, "row 1: expected a price on the grid"),
+        (1, {"qty": 0.0}, "row 1: expected a whole number of lots of 0.001, at least one"),
+        (2, {"order_id": 1}, "row 2: order 1: stands already"),
+        (2, {"ev": BOTH | DEPTH | BUY}, "row 2: expected add, cancel, modify, fill"),
+        (2, {"ev": BOTH | ADD}, "row 2: expected add, cancel, modify, fill"),
+        (0, {"ev": BOTH | CLEAR | BUY}, "row 0: expected add, cancel, modify, fill"),
+    ],
+)
+def test_bad_orders_are_refused(
+    tmp_path: Path, row: int, change: dict[str, Any], words: str
+) -> None:
+    made = by_order(orders())
+    for name, value in change.items():
+        made[name][row] = value
+    with pytest.raises(DataError, match=words):
+        read(save(tmp_path / "bad.npy", made))
+
+
 # --- what is refused ------------------------------------------------------------------------------
 
 
