@@ -1,6 +1,6 @@
 """Damaged sources: none is read in silence, none ends the process, each is named with its place.
 
-The suite runs some hundreds of damages of each format; `make corruptions` runs ten thousand and
+The suite runs about a hundred damages of each format; `make corruptions` runs ten thousand and
 more, and writes the table of verdicts to build/corruptions.json.
 """
 
@@ -22,7 +22,7 @@ from tests.toys.damage import BYTES, PLACE, Reading, Source, read_source, verdic
 from tests.toys.driver import ROOT
 from tests.toys.sources import SOURCES
 
-DAMAGES = int(os.environ.get("SWEEP_DAMAGES", "40"))  # of each kind and format
+DAMAGES = int(os.environ.get("SWEEP_DAMAGES", "12"))  # of each kind and format
 MEMORY = Path("/dev/shm")
 counts: dict[str, dict[str, Counter[str]]] = {}
 
