@@ -173,6 +173,10 @@ class _Reading:
             last = int(np.searchsorted(piece.rows["exch_ts"], piece.rows["exch_ts"][-1]))
             if last:
                 head = _Piece(piece.rows[:last], piece.numbers[:last])
+                # Joined, and so copied, only if the group that waited goes on.
+                if held and held[-1].rows["exch_ts"][-1] != head.rows["exch_ts"][0]:
+                    yield from self._canonical(_joined(held))
+                    held = []
                 yield from self._canonical(_joined([*held, head]))
                 held = []
             held.append(_Piece(piece.rows[last:], piece.numbers[last:]))
