@@ -101,16 +101,23 @@ def ensure_tapes(
         InputError: There is no such reader, option or instrument.
         ResourceError: The disk is full or the folder cannot be used.
     """
-    if not _NAME.fullmatch(source.instrument):
-        message = "Expected a product of up to 64 letters, digits, dots and dashes"
-        raise InputError(f"{message}, found {source.instrument!r}")
-    paths: tuple[Path | None, ...] = source.paths or (None,)
-    orders = [_order(source, path) for path in paths]
+    orders = _orders(source)
     try:
         cache.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ResourceError(f"{cache}: cannot make the folder for tapes: {error}") from error
     return [_ensure(order, cache, progress, on_rows) for order in orders]
+
+
+def files_without_tape(source: SourceConfig, cache: Path) -> list[Path]:
+    """Return the files of a source whose tapes are not in the cache.
+
+    Raises:
+        DataError: A file is missing or cannot be read.
+        InputError: There is no such reader, option or instrument.
+    """
+    orders = _orders(source)
+    return [order.path for order in orders if order.path and not (cache / order.name).exists()]
 
 
 def open_info(path: Path) -> TapeInfo:
@@ -136,6 +143,14 @@ def open_info(path: Path) -> TapeInfo:
         sessions=sessions,
         facts=facts,
     )
+
+
+def _orders(source: SourceConfig) -> list[_Order]:
+    if not _NAME.fullmatch(source.instrument):
+        message = "Expected a product of up to 64 letters, digits, dots and dashes"
+        raise InputError(f"{message}, found {source.instrument!r}")
+    paths: tuple[Path | None, ...] = source.paths or (None,)
+    return [_order(source, path) for path in paths]
 
 
 def _order(source: SourceConfig, path: Path | None) -> _Order:

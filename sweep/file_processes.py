@@ -5,13 +5,14 @@ A file that ends its process (no memory left, a fault in a library) spoils no ot
 
 import multiprocessing
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from multiprocessing import connection
 from typing import Any, Final
 
 from sweep.naming import NamedSource
 
 POLL_S: Final = 0.2
+STOP_S: Final = 10.0  # for a process to take back what it has half made
 ENDED: Final = "ended"
 
 # Rows so far, a line for the user, or the result.
@@ -21,7 +22,7 @@ Task = Callable[[NamedSource, Callable[[int | str], None]], dict[str, Any]]
 
 def each_source(
     named: Sequence[NamedSource], task: Task, jobs: int
-) -> Iterator[tuple[int, Message]]:
+) -> Generator[tuple[int, Message], None, None]:
     """Run a task on every source that is known how to read, up to `jobs` at a time.
 
     Args:
@@ -53,6 +54,9 @@ def each_source(
     finally:
         for process, _ in running.values():
             process.terminate()
+        for process, _ in running.values():
+            process.join(STOP_S)
+            process.kill()
             process.join()
 
 
@@ -77,7 +81,12 @@ def _hear(running: dict[int, tuple[Any, Any]]) -> Iterator[tuple[int, Message]]:
 
 
 def _work(task: Task, source: NamedSource, pipe: Any) -> None:
-    # An interrupt is the parent's to handle: it ends this process.
+    # An interrupt is the parent's to handle: it ends this process, which leaves nothing half made.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _leave)
     pipe.send(task(source, pipe.send))
     pipe.close()
+
+
+def _leave(_signal: int, _frame: object) -> None:
+    raise SystemExit(128 + signal.SIGTERM)

@@ -2,15 +2,28 @@
 
 import functools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import rustsim
-from sweep.data import ensure_tapes
-from sweep.errors import EXIT_BUG, EXIT_ENVIRONMENT, ResourceError, SweepError
+from sweep.data import TapeInfo, ensure_tapes, files_without_tape
+from sweep.errors import (
+    EXIT_BUG,
+    EXIT_ENVIRONMENT,
+    DataError,
+    InputError,
+    ResourceError,
+    SweepError,
+)
 from sweep.file_processes import ENDED, each_source
 from sweep.naming import NamedSource
+from sweep.source import SourceConfig
+
+# What a process told by an exit code, as the error that it was; anything else is the machine's.
+_ERRORS: Final[dict[int, type[SweepError]]] = {
+    error.exit_code: error for error in (DataError, InputError)
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +39,36 @@ class Imported:
     tapes: tuple[Path, ...] = ()
     problem: str = ""
     exit_code: int = 0
+
+
+def ensure_in_parallel(
+    source: SourceConfig, cache: Path, jobs: int, say: Callable[[str], None] | None = None
+) -> list[TapeInfo]:
+    """Return the tapes of a source as `ensure_tapes` does; build several that are missing at once.
+
+    Tapes that were finished before an error or an interrupt stay: the next call goes on from there.
+
+    Args:
+        source: Reader, files and options.
+        cache: Folder of the tapes.
+        jobs: Files at a time; with 1, or if no two tapes are missing, no process is started.
+        say: Hears what is built and waited for.
+
+    Raises:
+        DataError: A file is missing, damaged or breaks a rule.
+        InputError: There is no such reader, option or instrument.
+        ResourceError: The disk is full, the folder cannot be used, or a process died.
+    """
+    missing = files_without_tape(source, cache) if jobs > 1 and len(source.paths) > 1 else []
+    if len(missing) > 1:
+        # The same file twice is one tape.
+        files = list(dict.fromkeys(missing))
+        named = [NamedSource(config=replace(source, paths=(file,)), path=file) for file in files]
+        found = import_sources(named, cache, jobs, lambda *_: None, say or (lambda _: None))
+        for one in found:
+            if one.problem:
+                raise _ERRORS.get(one.exit_code, ResourceError)(one.problem)
+    return ensure_tapes(source, cache, say)
 
 
 def import_sources(

@@ -10,10 +10,11 @@ from typing import Any, Final
 
 import rustsim
 from sweep.cells import Cell, cells_from_json, cells_to_json, plan_cells
-from sweep.data import TapeInfo, ensure_tapes
+from sweep.data import TapeInfo
 from sweep.decode_strategy import strategy_source_hash
 from sweep.errors import StudyLockedError
 from sweep.exchange import check_money
+from sweep.importing import ensure_in_parallel
 from sweep.job import RunnerSpec, SweepJob
 from sweep.schema import Study
 from sweep.space import ChoiceSpace, FloatSpace, IntSpace, Scalar, Space
@@ -45,7 +46,11 @@ class StudyPlan:
 
 
 def make_plan(
-    study: Study, runs_dir: Path, progress: Callable[[str], None] | None = None
+    study: Study,
+    runs_dir: Path,
+    progress: Callable[[str], None] | None = None,
+    *,
+    jobs: int = 1,
 ) -> StudyPlan:
     """Return the plan of a study; builds the tapes that are missing.
 
@@ -53,6 +58,7 @@ def make_plan(
         study: A checked study.
         runs_dir: Where studies live; the job's folder is below it and is not made here.
         progress: Hears what the building of tapes does.
+        jobs: Tapes built at a time, each in a process of its own if there are several.
 
     Raises:
         DataError: The data is refused.
@@ -60,7 +66,7 @@ def make_plan(
         StudyLockedError: The folder holds a study of this name that was started otherwise.
     """
     cache = runs_dir.resolve() / TAPES_FOLDER
-    tapes = ensure_tapes(study.data.source, cache, progress)
+    tapes = ensure_in_parallel(study.data.source, cache, jobs, progress)
     for tape in tapes:
         check_money(tape.instrument, study.venue.tick_value)
     cells = plan_cells(

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import shlex
 import sys
 from collections.abc import Mapping
@@ -40,7 +41,7 @@ class _LaunchObserver(LiveObserver):
 
 def launch(options: argparse.Namespace) -> int:
     """Run the command `launch`."""
-    plan = make_plan(options.loaded, options.runs_dir, talk)
+    plan = make_plan(options.loaded, options.runs_dir, talk, jobs=os.cpu_count() or 1)
     # Workers, optimiser and tracking store cost seconds: a wrong study never gets here.
     from sweep.controller import run_sweep
 

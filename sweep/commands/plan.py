@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 from typing import Any, Final
 
@@ -16,7 +17,7 @@ PROBE_ROWS: Final = 200_000  # enough for a rate, not for a wait
 
 def plan(options: argparse.Namespace) -> int:
     """Run the command `plan`."""
-    planned = make_plan(options.loaded, options.runs_dir, talk)
+    planned = make_plan(options.loaded, options.runs_dir, talk, jobs=os.cpu_count() or 1)
     document = plan_document(planned, _probe_ns_per_event(planned))
     if options.json:
         print(json.dumps(document, allow_nan=False))

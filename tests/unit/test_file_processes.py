@@ -39,3 +39,23 @@ def test_process_that_dies_spoils_no_other() -> None:
     assert (results[0], results[3]) == ({"name": "a"}, {"name": "b"})
     assert "ended with code -9: out of memory?" in results[1][ENDED]
     assert sorted(lines) == ["working on a", "working on b", "working on killer"]
+
+
+def half_made(source: NamedSource, tell: Callable[[int | str], None]) -> dict[str, Any]:
+    assert source.path is not None
+    try:
+        source.path.touch()
+        tell(1)
+        signal.pause()  # until it is told to end
+    finally:
+        source.path.unlink()
+    return {}
+
+
+def test_interrupt_ends_the_processes_and_leaves_nothing_half_made(tmp_path: Path) -> None:
+    named = sources(*(str(tmp_path / name) for name in "abc"))
+    messages = each_source(named, half_made, jobs=2)
+    assert {next(messages)[0], next(messages)[0]} == {0, 1}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
+    messages.close()  # what an interrupt of the loop around it does
+    assert list(tmp_path.iterdir()) == []
