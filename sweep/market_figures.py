@@ -19,6 +19,7 @@ from sweep.readers.ticks import (
     COLUMNS,
     FLAG_IMAGE,
     FLAG_INDICATIVE,
+    KIND_CLEAR,
     KIND_LEVEL,
     KIND_TRADE,
     SIDE_ASK,
@@ -138,11 +139,12 @@ def session_figures(columns: Mapping[str, _Array], session: Session) -> dict[str
 
 
 def session_span(columns: Mapping[str, _Array], session: Session) -> tuple[int, int, int]:
-    """Return the first and last time of trading with both sides standing, and the first price."""
+    """Return the first and last time of trading, and the first price with both sides standing."""
     part = _session_part(columns, session)
-    scan = _scan(part, session)
-    times = np.frombuffer(scan["group_ns"], np.int64)
-    return int(times[0]), int(times[-1]), int(_book(scan).mid[0])
+    # The row that clears the book before an auction is no auction data itself.
+    trading = (part["flags"] & FLAG_INDICATIVE == 0) & (part["kind"] != KIND_CLEAR)
+    times = part["exch_ns"][trading]
+    return int(times[0]), int(times[-1]), int(_book(_scan(part, session)).mid[0])
 
 
 def session_mode(columns: Mapping[str, _Array], session: Session) -> str:

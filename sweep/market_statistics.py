@@ -140,6 +140,7 @@ STATISTICS: Final = tuple(_statistics())
 DISTANCE_MAX: Final = 8.0
 
 _FAR: Final = "makers quote a limited band: nobody rests hundreds of ticks away"
+_FLOCK: Final = "makers look at the fair value: they do not flock to a price because it is the best"
 _PLACES: Final = "sizes of orders are the same at every place, in front and deep in the book"
 _DECADES_ALIKE: Final = "clusters give every decade of time the same weight"
 
@@ -150,6 +151,8 @@ REASONS: Final[dict[str, str]] = {
     "depth_lots": _PLACES,
     "trade_lots": _PLACES,
     "best_lots.p9": _PLACES,
+    "added_distance_ticks.best_share": _FLOCK,
+    "best_orders_mean": _FLOCK,
     "level_gap_ms.p": _DECADES_ALIKE,
     "trade_gap_ms.p": _DECADES_ALIKE,
 }
