@@ -12,8 +12,8 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Rows gathered from the columns before they are written.
-const CHUNK_ROWS: usize = 16 * 1024;
+/// Rows gathered from the columns before they are written: few enough to stay in the cache and out of the system's hands.
+const CHUNK_ROWS: usize = 2 * 1024;
 
 /// One row as a tuple: `exch_ns`, `local_ns`, `kind`, `side`, `flags`, `price`, `qty`, `join`.
 type RowTuple = (i64, i64, u8, u8, u8, i32, i32, u32);
