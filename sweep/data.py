@@ -24,6 +24,7 @@ from sweep import products
 from sweep.errors import DataError, InputError, ResourceError
 from sweep.products import CATALOGUE
 from sweep.readers import READERS, RULES, Reader, make_request, read_rows
+from sweep.readers.ahead import read_ahead
 from sweep.readers.ticks import COLUMNS, Request, Rows, Session, Summary
 from sweep.source import SourceConfig
 
@@ -251,7 +252,7 @@ def _lock(path: Path, say: Progress) -> Iterator[None]:
 
 def _build(order: _Order, path: Path, on_rows: Callable[[int], None] | None) -> None:
     request = order.request()
-    rows = read_rows(order.source.reader, request)
+    rows = read_ahead(read_rows(order.source.reader, request))
     if on_rows is not None:
         rows = _counted(rows, on_rows)
 
@@ -317,6 +318,7 @@ def write_tape(
                     break
             return builder.finish(describe(summary))
         finally:
+            rows.close()
             builder.abort()  # does nothing after finish
     except rustsim.TickError as error:
         raise DataError(str(error)) from error
