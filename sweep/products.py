@@ -8,9 +8,10 @@ another version of a known one, under `data.source.product`.
 import dataclasses
 import datetime
 import functools
+import itertools
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -145,27 +146,91 @@ class Product:
         Raises:
             InputError: A key is unknown or missing, or a value does not fit.
         """
-        known = {field.name: field for field in dataclasses.fields(cls)}
+        fields = {field.name: field for field in dataclasses.fields(cls) if field.name != "name"}
         for key in table:
-            if key not in known or key == "name":
-                raise InputError(
-                    f"The product {name} has no key {key!r}; known: {', '.join(known)}"
-                )
-        values: dict[str, Any] = dict(table)
-        try:
-            for key in ("tick_size", "lot_size", "multiplier"):
-                if key in values:
-                    values[key] = Decimal(str(values[key]))
-            if "steps" in values:
-                values["steps"] = tuple(
-                    (Decimal(str(price)), Decimal(str(step))) for price, step in values["steps"]
-                )
-            for key in ("since", "until"):
-                if isinstance(values.get(key), str):
-                    values[key] = datetime.date.fromisoformat(values[key])
-            return cls(name=name, **values)
-        except (TypeError, ValueError, ArithmeticError) as error:
-            raise InputError(f"The product {name}: {error}") from error
+            if key not in fields:
+                message = f"The product {name} has no key {key!r}"
+                raise InputError(f"{message}; known: {', '.join(fields)}")
+        missing = [
+            key
+            for key, field in fields.items()
+            if key not in table and field.default is dataclasses.MISSING
+        ]
+        if missing:
+            message = f"The product {name} is described without {', '.join(missing)}"
+            raise InputError(f"{message}: a description takes the place of the catalogue's, whole")
+        values: dict[str, Any] = {}
+        for key, value in table.items():
+            expected, parse = _KINDS[key]
+            try:
+                values[key] = parse(value)
+            except (TypeError, ValueError, ArithmeticError) as error:
+                message = f"The product {name}: {key}: expected {expected}, found {value!r}"
+                raise InputError(message) from error
+        return cls(name=name, **values)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
+
+
+def _whole(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError
+    if value < 1:
+        raise ValueError
+    return value
+
+
+def _switch(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError
+    return value
+
+
+def _number(value: Any) -> Decimal:
+    if isinstance(value, bool):
+        raise TypeError
+    number = Decimal(str(value))
+    if not number.is_finite():
+        raise ValueError
+    return number
+
+
+def _day(value: Any) -> datetime.date:
+    return value if type(value) is datetime.date else datetime.date.fromisoformat(value)
+
+
+def _steps(value: Any) -> tuple[tuple[Decimal, Decimal], ...]:
+    steps = tuple((_number(price), _number(step)) for price, step in value)
+    prices = [price for price, _ in steps]
+    if any(high <= low for low, high in itertools.pairwise(prices)):
+        raise ValueError
+    if any(step <= 0 for _, step in steps):
+        raise ValueError
+    return steps
+
+
+# What each key of a description may be, in words and as a function that refuses all else.
+_KINDS: Final[Mapping[str, tuple[str, Callable[[Any], Any]]]] = {
+    "venue": ("a text", _text),
+    "currency": ("a text", _text),
+    "minor_per_unit": ("an integer of at least 1", _whole),
+    "tick_size": ("a number", _number),
+    "lot_size": ("a number", _number),
+    "multiplier": ("a number", _number),
+    "steps": ("pairs [from this price on, step] by rising price", _steps),
+    "order_lots_max": (
+        "an integer of at least 1",
+        lambda value: None if value is None else _whole(value),
+    ),
+    "is_inverse": ("true or false", _switch),
+    "venue_profile": ("a text", _text),
+    "since": ("a day as 2026-01-31", _day),
+    "until": ("a day as 2026-01-31", _day),
+}
 
 
 def find_product(name: str, on: datetime.date) -> Product:
@@ -184,9 +249,19 @@ def find_product(name: str, on: datetime.date) -> Product:
         raise InputError(
             f"{message}, and names of the forms {forms}; describe it under data.source.product"
         )
+    return version_on(versions, on)
+
+
+def version_on(versions: Sequence[Product], on: datetime.date) -> Product:
+    """Return the one of a product's versions that held on a day.
+
+    Raises:
+        InputError: None did.
+    """
     for version in versions:
         if version.since <= on <= version.until:
             return version
+    name = versions[0].name
     spans = ", ".join(f"{version.since} to {version.until}" for version in versions)
     raise InputError(f"The product {name} is known for {spans}, not for {on}")
 

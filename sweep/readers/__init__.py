@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from sweep.errors import InputError
-from sweep.products import Product, find_product
+from sweep.products import Product, find_product, version_on
 from sweep.readers import (
     binance_raw,
     bybit_ob,
@@ -160,7 +160,7 @@ def make_request(
     described = Product.from_table(instrument, product) if product else None
 
     def find(on: datetime.date) -> Product:
-        return described or find_product(instrument, on)
+        return version_on([described], on) if described else find_product(instrument, on)
 
     source = str(path) if path else f"the {reader} market {instrument}"
     return Request(

@@ -465,10 +465,14 @@ class _Recording:
             self._blind.append((self._linked_ns, 1 << 62))
         yield from self._pop(None)
         if not self._tape.row_count:
-            found = self._chain.facts()
-            message = "no depth update can be applied"
-            advice = "a snapshot must connect to the updates" if self._survey.snapshots else ""
-            raise DataError(f"{self._audit.source}: {message}: {advice or 'no depth'}; {found}")
+            updates = self._counts["depth"]
+            if updates:
+                reason = f"no depth update can be applied: none of {updates:,} connects to a"
+                reason += " snapshot of the book"
+            else:
+                streams = ", ".join(sorted(+self._counts)) or "none"
+                reason = f"the file holds no depth update; streams found: {streams}"
+            raise DataError(f"{self._audit.source}: {reason}")
 
     def summary(self) -> Summary:
         """Return what is known about the whole file."""

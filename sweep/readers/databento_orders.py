@@ -28,7 +28,15 @@ import numpy.typing as npt
 
 import rustsim
 from sweep.readers.audit import Rule
-from sweep.readers.databento_records import Batch, Clock, check_codes, hit, lots_of, ticks_of
+from sweep.readers.databento_records import (
+    RECORD_RULES,
+    Batch,
+    Clock,
+    check_codes,
+    hit,
+    lots_of,
+    ticks_of,
+)
 from sweep.readers.databento_survey import Source
 from sweep.readers.dbn_file import FLAG_LAST as PACKET_LAST
 from sweep.readers.dbn_file import FLAG_MAYBE_BAD_BOOK, FLAG_MBP, FLAG_TOB, PRICE_UNITS, UNDEF_PRICE
@@ -245,7 +253,8 @@ class OrderRows:
                 f" price {record['price'] / PRICE_UNITS}, size {record['size']}"
             )
             rule = rustsim.OrderFlow.FAULTS[code]
-            detail = f"{what}: {ORDER_RULES[rule].doc.split(';')[0]}, here not"
+            words = (ORDER_RULES | RECORD_RULES)[rule].doc.split(";")[0]
+            detail = f"{what}: {words}, here not"
             self._source.request.audit.hit(
                 rule, batch.where(int(found[0])), detail, count=len(found)
             )

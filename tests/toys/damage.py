@@ -22,7 +22,7 @@ Damage = Callable[[Random, bytes], bytes]
 PLACE: Final = re.compile(
     r"row|line|offset|block|byte|member|column|header|footer|metadata|magic|empty|truncated"
     r"|cut off|ends|checksum|holds no|not a readable|not a|damaged|record|field|schema"
-    r"|name|an array|order file|no depth update can be applied"
+    r"|name|an array|order file|no depth update"
 )
 
 

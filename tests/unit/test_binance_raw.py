@@ -255,7 +255,13 @@ def test_snapshot_that_nothing_follows_is_refused(tmp_path: Path) -> None:
         snapshot(0, 5, [["100.0", "1.000"]], [["101.0", "1.000"]]),
         depth(30, 18, 25, 10, [["100.0", "2.000"]], []),
     ]
-    with pytest.raises(DataError, match="no depth update can be applied"):
+    with pytest.raises(DataError, match="no depth update can be applied: none of 1 connects"):
+        read(tmp_path, lines)
+
+
+def test_file_without_depth_says_what_it_holds(tmp_path: Path) -> None:
+    lines = [text for text in recording() if '"depthUpdate"' not in text]
+    with pytest.raises(DataError, match=r"holds no depth update; streams found: .*trade"):
         read(tmp_path, lines)
 
 

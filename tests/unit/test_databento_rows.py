@@ -300,6 +300,22 @@ def test_books_that_cross_are_counted(tmp_path: Path) -> None:
         read(path, policy={"crossed": "error"})
 
 
+def test_orders_that_cross_are_counted(tmp_path: Path) -> None:
+    made = Recording()
+    made.order("A", "A", 1, PRICE + 1, 4)
+    made.order("A", "B", 2, PRICE + 1, 3)
+    made.order("A", "B", 3, PRICE + 2, 3)
+    path = made.write(tmp_path, "mbo")
+    assert {name: count for name, count in read(path)[1].items() if count} == {
+        "crossed": 1,
+        "locked": 1,
+    }
+    with pytest.raises(DataError, match=r"record 2 .* at the price of an ask"):
+        read(path, policy={"locked": "error"})
+    with pytest.raises(DataError, match=r"record 3 .* above an ask"):
+        read(path, policy={"crossed": "error"})
+
+
 def test_random_images_are_rebuilt_by_their_rows(tmp_path: Path) -> None:
     random = np.random.default_rng(5)
     made = Recording()

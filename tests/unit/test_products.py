@@ -2,12 +2,14 @@
 
 import datetime
 from decimal import Decimal
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from sweep.errors import InputError
-from sweep.products import find_product
+from sweep.products import Product, find_product
+from sweep.readers import make_request
 from sweep.readers.price_grid import OFF_GRID, PriceGrid, PriceTexts, tick_rule
 
 DAY = datetime.date(2026, 4, 9)
@@ -51,6 +53,63 @@ def test_other_codes_are_refused_with_the_known_forms(name: str) -> None:
 def test_a_form_is_bound_to_days_as_a_name_is() -> None:
     with pytest.raises(InputError, match="TMFD4 is known for 2024-07-29"):
         find_product("TMFD4", datetime.date(2024, 7, 28))
+
+
+TABLE = {
+    "venue": "HOME",
+    "currency": "EUR",
+    "minor_per_unit": 100,
+    "tick_size": "0.5",
+    "lot_size": 1,
+    "multiplier": 2,
+}
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("venue", 5),
+        ("currency", [1, 2]),
+        ("minor_per_unit", "abc"),
+        ("minor_per_unit", True),
+        ("minor_per_unit", 100.0),
+        ("minor_per_unit", 0),
+        ("tick_size", True),
+        ("tick_size", "NaN"),
+        ("tick_size", "half"),
+        ("multiplier", "inf"),
+        ("steps", 5),
+        ("steps", [[1, 2, 3]]),
+        ("steps", [[100, 1], [50, 1]]),
+        ("steps", [[100, 0]]),
+        ("order_lots_max", "abc"),
+        ("order_lots_max", -5),
+        ("order_lots_max", 1.5),
+        ("is_inverse", "no"),
+        ("is_inverse", 1),
+        ("venue_profile", 5),
+        ("since", 2020),
+        ("until", "soon"),
+    ],
+)
+def test_a_description_of_another_kind_is_refused_by_its_key(key: str, value: object) -> None:
+    with pytest.raises(InputError, match=rf"The product MINE: {key}: expected .*, found"):
+        Product.from_table("MINE", {**TABLE, key: value})
+
+
+def test_a_description_is_whole() -> None:
+    assert Product.from_table("MINE", TABLE).tick_value_minor == 100
+    with pytest.raises(InputError, match="MINE is described without venue, currency, minor_per"):
+        Product.from_table("MINE", {"tick_size": "0.5"})
+
+
+def test_a_description_is_bound_to_its_days(tmp_path: Path) -> None:
+    file = tmp_path / "a.dbn"
+    product = {**TABLE, "since": "2026-04-09", "until": "2026-04-10"}
+    request = make_request("databento", file, "MINE", product=product)
+    assert request.product(DAY).name == "MINE"
+    with pytest.raises(InputError, match="MINE is known for 2026-04-09 to 2026-04-10, not for"):
+        request.product(datetime.date(2026, 4, 11))
 
 
 # From, one tick up, one tick down.
