@@ -116,7 +116,17 @@ def decode_options(fields: Fields, declaration: type) -> dict[str, Any]:
 
 
 def _value(fields: Fields, name: str, rule: Rule) -> Scalar:
-    return fields.scalar(name, rule)
+    node = fields.node(name, required=True)
+    if node is None:
+        return rule.stand_in()
+    return _text_of(node, rule) or fields.reading.scalar(node, rule)
+
+
+def _text_of(node: Node, rule: Rule) -> str:
+    """Return a whole number as the text of it where any text may stand: expiry: 202108."""
+    is_whole = isinstance(node.value, int) and not isinstance(node.value, bool)
+    is_text = rule.kind == "text" and rule.options is None
+    return str(node.value) if is_whole and is_text else ""
 
 
 def _texts(fields: Fields, name: str, rule: Rule) -> tuple[str, ...]:
@@ -124,11 +134,8 @@ def _texts(fields: Fields, name: str, rule: Rule) -> tuple[str, ...]:
     node = fields.node(name, required=True)
     if node is None:
         return ()
-    found = []
-    for item in node.value if isinstance(node.value, tuple) else (node,):
-        whole = isinstance(item.value, int) and not isinstance(item.value, bool)
-        found.append(str(item.value if whole else fields.reading.scalar(item, rule)))
-    return tuple(found)
+    items = node.value if isinstance(node.value, tuple) else (node,)
+    return tuple(str(_text_of(item, rule) or fields.reading.scalar(item, rule)) for item in items)
 
 
 def _paths(node: Node, fields: Fields, folder: Path) -> tuple[Path, ...]:

@@ -78,6 +78,10 @@ RULES: Final = {
         doc="Prices are on the tick grid of the product; drop leaves the trade out",
         actions=("error", "drop"),
     ),
+    "price_sign": Rule(
+        doc="A contract of a single month trades above 0; drop leaves the trade out",
+        actions=("error", "drop"),
+    ),
     "time_order": Rule(
         doc="Times of a contract never fall; repair raises a time to that of the trade before",
         actions=("error", "repair", "drop"),
@@ -233,6 +237,10 @@ class _Reading:
         if price == OFF_GRID:
             detail = f"expected a price on the tick grid, found {match[4].decode()}"
             audit.hit("price_grid", where, detail)
+            return
+        if price <= 0 and "/" not in self._expiry:
+            detail = f"expected a price above 0, found {match[4].decode()}"
+            audit.hit("price_sign", where, detail)
             return
         if exch_ns < self._last_ns:
             detail = f"the time {match[3].decode()} is before that of the trade above"

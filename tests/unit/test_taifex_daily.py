@@ -6,9 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sweep.decode_data import decode_options
 from sweep.errors import DataError
 from sweep.readers import READERS, make_request, read_ticks
 from sweep.readers.ticks import KIND_TRADE, Ticks, collect
+from sweep.reading import Fields, Reading
+from sweep.studyfile import parse_override
 
 HEADER = (
     "成交日期,商品代號,到期月份(週別),成交時間,成交價格,成交數量(B+S),近月價格,遠月價格,{} \r\n"
@@ -188,3 +191,20 @@ def test_damaged_archives_are_refused(tmp_path: Path) -> None:
         archive.writestr("b.csv", "y")
     with pytest.raises(DataError, match=r"expected one file in the archive, found a\.csv, b\.csv"):
         read(bad)
+
+
+def test_a_single_month_trades_above_zero(tmp_path: Path) -> None:
+    lines = day()
+    lines.insert(3, line("20210724", "202108", "000002", "0", 2))
+    path = write(tmp_path / "Daily.csv", lines)
+    with pytest.raises(DataError, match="line 5: expected a price above 0, found 0"):
+        read_ticks("taifex_daily", path, "TXF")
+    ticks = read_ticks("taifex_daily", path, "TXF", policy={"price_sign": "drop"})
+    assert ticks.columns["price"].min() > 0
+
+
+def test_an_expiry_may_be_written_as_a_number() -> None:
+    fields = Fields(parse_override(["expiry=202108"]), Reading())
+    options = decode_options(fields, READERS["taifex_daily"].options)
+    assert options == {"expiry": "202108"}
+    assert not fields.reading.problems.found
