@@ -220,6 +220,11 @@ def _hidden(document: Mapping[str, Any]) -> Verdict | None:
     inside = share(prints["inside"], quoted)
     is_grid = document["measured"]["image_grid"] is not None
     reason = f"{prints['inside']:,} of {quoted:,} prints fell between the best prices"
+    icebergs = document["facts"].get("checks", {}).get("excess", {}).get("count", 0)
+    if inside <= FEW / 10 and icebergs:
+        words = "Not all: some orders trade more than they display"
+        reason += f"; {icebergs:,} times an order lost more lots than it displayed"
+        return Verdict(question=question, answer="partly", words=words, reason=reason)
     if inside <= FEW / 10:
         words = "As far as prints tell"
         return Verdict(question=question, answer="yes", words=words, reason=reason)

@@ -86,6 +86,16 @@ def test_sessions_add_up(document: dict[str, Any]) -> None:
     assert sum(measured["spread_time_share"].values()) == pytest.approx(1.0, abs=0.02)
 
 
+def test_icebergs_show_that_not_all_is_displayed(document: dict[str, Any]) -> None:
+    prints = document["measured"]["prints"] | {"inside": 0}
+    facts = document["facts"] | {"checks": {"excess": {"action": "repair", "count": 27}}}
+    measured = document["measured"] | {"prints": prints, "image_grid": None}
+    for changed, answer in ((facts, "partly"), (document["facts"] | {"checks": {}}, "yes")):
+        verdicts = judge(document | {"measured": measured, "facts": changed})
+        found = [verdict for verdict in verdicts if verdict.question.endswith("displayed?")]
+        assert [verdict.answer for verdict in found] == [answer]
+
+
 def test_verdicts_follow_the_facts(document: dict[str, Any]) -> None:
     def answers(**changes: Any) -> dict[str, str]:
         changed = document | {"measured": document["measured"] | changes}
