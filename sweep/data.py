@@ -129,20 +129,22 @@ def open_info(path: Path) -> TapeInfo:
     """
     try:
         tape = rustsim.Tape.open(str(path))
-        document = json.loads(tape.metadata)
-        sessions = tuple(Session(**entry) for entry in document["sessions"])
-        instrument, facts = document["instrument"], document["facts"]
+        return _info_of(path, tape.row_count, tape.content_hash, tape.metadata)
     except rustsim.TapeError as error:
         raise DataError(str(error)) from error
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path}: the metadata have another form: {error!r}") from error
+
+
+def _info_of(path: Path, row_count: int, content_hash: str, metadata: str) -> TapeInfo:
+    document = json.loads(metadata)
     return TapeInfo(
         path=path,
-        row_count=tape.row_count,
-        content_hash=tape.content_hash,
-        instrument=instrument,
-        sessions=sessions,
-        facts=facts,
+        row_count=row_count,
+        content_hash=content_hash,
+        instrument=document["instrument"],
+        sessions=tuple(Session(**entry) for entry in document["sessions"]),
+        facts=document["facts"],
     )
 
 
@@ -225,8 +227,7 @@ def _ensure(
         for stale in cache.glob(f".{order.name}.*.partial"):
             stale.unlink(missing_ok=True)  # left by a builder that was killed; we hold its lock
         say(f"building {order.name} from {order.path or order.document['reader']}")
-        _build(order, path, on_rows)
-        return open_info(path)
+        return _build(order, path, on_rows)
 
 
 @contextlib.contextmanager
@@ -250,13 +251,16 @@ def _lock(path: Path, say: Progress) -> Iterator[None]:
         os.close(fd)
 
 
-def _build(order: _Order, path: Path, on_rows: Callable[[int], None] | None) -> None:
+def _build(order: _Order, path: Path, on_rows: Callable[[int], None] | None) -> TapeInfo:
+    """Build a tape and return what it holds; whoever maps it checks every block of it."""
     request = order.request()
+    metadata = ""
     rows = read_ahead(read_rows(order.source.reader, request))
     if on_rows is not None:
         rows = _counted(rows, on_rows)
 
     def describe(summary: Summary) -> str:
+        nonlocal metadata
         for file, known in zip(order.files, order.document["source"], strict=True):
             if _fingerprint(file) != known:
                 raise DataError(f"{file}: changed while it was read; wait until it is complete")
@@ -265,9 +269,11 @@ def _build(order: _Order, path: Path, on_rows: Callable[[int], None] | None) -> 
             "sessions": [asdict(session) for session in summary.sessions],
             "facts": dict(summary.facts) | {"checks": request.audit.report()},
         }
-        return json.dumps(document, sort_keys=True)
+        metadata = json.dumps(document, sort_keys=True)
+        return metadata
 
-    write_tape(path, rows, request.audit.source, describe)
+    made = write_tape(path, rows, request.audit.source, describe)
+    return _info_of(path, made["row_count"], made["content_hash"], metadata)
 
 
 def _counted(rows: Rows, on_rows: Callable[[int], None]) -> Rows:

@@ -92,7 +92,7 @@ class TrackingInfo:
         experiment_id: Experiment of the runs, None until the store is open.
         parent_run_id: Run of the study itself.
         url: Address of the table of runs.
-        cpu_s: CPU time of the process that wrote runs in this launch, its start included.
+        cpu_s: CPU time of writing the runs of this launch, from the opened store on.
     """
 
     uri: str

@@ -83,6 +83,7 @@ class _Lane:
         self._study_runs: StudyRuns | None = None
         self._next_try_s = 0.0  # monotonic; 0 until opening failed
         self._told_s = 0.0  # monotonic; of the last progress
+        self._open_cpu_s = 0.0  # CPU time until the store was open
         self._missed = 0  # runs that could not be written and wait for sync
         self._best: float | None = None
         self._finished = 0  # records seen, in the order of the log
@@ -109,7 +110,7 @@ class _Lane:
                     )
                     break
             self._tell("done", None)
-        self._tell("ended", time.process_time())
+        self._tell("ended", time.process_time() - self._open_cpu_s)
 
     def _receive(self) -> None:
         try:
@@ -154,6 +155,7 @@ class _Lane:
         for record in read_finals(setup.log_path, end=setup.log_size):
             self._note_best(study_runs, record)
         self._study_runs = study_runs
+        self._open_cpu_s = time.process_time()
         self._tell("info", {"info": info, "place": place})
 
     def _write(self, order: Mapping[str, Any]) -> None:
