@@ -11,6 +11,7 @@ mod sight;
 
 pub mod book;
 pub mod error;
+pub mod file_hash;
 pub mod gateway;
 pub mod host;
 pub mod image;

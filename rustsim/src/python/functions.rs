@@ -3,8 +3,8 @@
 use pyo3::prelude::*;
 use std::path::PathBuf;
 
-use crate::digest::hash_file;
 use crate::error::Error;
+use crate::file_hash::hash_file;
 use crate::latency::{LatencyModel, LatencySpec};
 use crate::queue::{QueueDecay, QueueSpec};
 use crate::rng;
