@@ -25,13 +25,14 @@ from sweep.errors import DataError, InputError, ResourceError
 from sweep.products import CATALOGUE
 from sweep.readers import READERS, RULES, Reader, make_request, read_rows
 from sweep.readers.ahead import read_ahead
-from sweep.readers.ticks import COLUMNS, Request, Rows, Session, Summary
+from sweep.readers.ticks import COLUMNS, KIND_LEVEL, Request, Rows, Session, Summary
 from sweep.source import SourceConfig
 
 # Goes up whenever this module makes other tapes of the same ticks.
 BUILDER_VERSION: Final = 2
 
 KEY_DIGITS: Final = 16
+_PIECE_ROWS: Final = 1 << 20
 _STEM_MAX: Final = 80  # of the source's name, so that the tape's is no longer than names may be
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -134,6 +135,14 @@ def open_info(path: Path) -> TapeInfo:
         raise DataError(str(error)) from error
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path}: the metadata have another form: {error!r}") from error
+
+
+def has_book(tape: TapeInfo) -> bool:
+    """Tell whether any row sets a level; without one nothing but crossings could ever fill."""
+    opened = rustsim.Tape.open(str(tape.path))
+    pieces = range(0, tape.row_count, _PIECE_ROWS)
+    kinds = (opened.column("kind", at, min(at + _PIECE_ROWS, tape.row_count)) for at in pieces)
+    return any(KIND_LEVEL in piece for piece in kinds)
 
 
 def _info_of(path: Path, row_count: int, content_hash: str, metadata: str) -> TapeInfo:

@@ -10,13 +10,13 @@ from typing import Any, Final
 
 import rustsim
 from sweep.cells import Cell, cells_from_json, cells_to_json, plan_cells
-from sweep.data import TapeInfo
+from sweep.data import TapeInfo, has_book
 from sweep.decode_strategy import strategy_source_hash
 from sweep.errors import StudyLockedError
 from sweep.exchange import check_money
 from sweep.importing import ensure_in_parallel
 from sweep.job import RunnerSpec, SweepJob
-from sweep.schema import Study
+from sweep.schema import PROFILES, Study
 from sweep.space import ChoiceSpace, FloatSpace, IntSpace, Scalar, Space
 from sweep.studyfolder import PLAN_FORMAT, PLAN_NAME, STUDY_NAME, read_plan, replace_file
 from sweep.template import constants, to_template
@@ -69,6 +69,8 @@ def make_plan(
     tapes = ensure_in_parallel(study.data.source, cache, jobs, progress)
     for tape in tapes:
         check_money(tape.instrument, study.venue.tick_value)
+        if progress is not None:
+            _tell_doubts(tape, study.venue.profile, progress)
     cells = plan_cells(
         tapes,
         slices=study.data.slices,
@@ -121,6 +123,16 @@ def make_plan(
         window=study.search.window,
     )
     return StudyPlan(job=job, parts=parts)
+
+
+def _tell_doubts(tape: TapeInfo, profile: str, tell: Callable[[str], None]) -> None:
+    if not has_book(tape):
+        message = "no row sets a level: without a book fills cannot be simulated"
+        tell(f"{tape.path.name}: {message}; `data inspect` says what it supports")
+    own = tape.facts.get("product", {}).get("venue_profile")
+    if own in PROFILES and own != profile:
+        message = f"the product trades under the venue profile {own}, the study says {profile}"
+        tell(f"{tape.path.name}: {message}; fees, taxes and visible levels are the study's")
 
 
 def _tape_to_json(tape: TapeInfo) -> dict[str, Any]:

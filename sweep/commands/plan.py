@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import sys
+from pathlib import Path
 from typing import Any, Final
 
 from sweep.errors import EXIT_DONE
@@ -54,7 +55,7 @@ def plan_document(planned: StudyPlan, ns_per_event: float) -> dict[str, Any]:
         "events_per_trial": events,
         "events": events * job.trials,
         "tapes": [{"path": tape["path"], "rows": tape["rows"]} for tape in tapes],
-        "tape_bytes_mapped": sum(tape["rows"] for tape in tapes) * 32,
+        "tape_bytes_mapped": sum(Path(tape["path"]).stat().st_size for tape in tapes),
         "backend": job.backend,
         "workers": job.workers,
         "ns_per_event": round(ns_per_event, 1),

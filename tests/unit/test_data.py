@@ -12,7 +12,7 @@ import pytest
 
 import rustsim
 from sweep import data
-from sweep.data import TapeInfo, ensure_tapes, open_info
+from sweep.data import TapeInfo, ensure_tapes, has_book, open_info
 from sweep.errors import DataError, InputError
 from sweep.readers import canonical_parquet, read_ticks
 from sweep.readers.ticks import Session, Ticks
@@ -220,3 +220,22 @@ def test_file_without_metadata_takes_its_instrument_from_the_options(
     tape, _ = ensure(tmp_path / "tapes", path, tick_value_minor=50, visible_levels=5)
     assert tape.instrument["tick_value_minor"] == 50
     assert tape.sessions == (Session(name="all", row_start=0, row_stop=ticks.row_count),)
+
+
+def test_a_tape_of_trades_has_no_book(tmp_path: Path, ticks: Ticks) -> None:
+    trades = {name: values[ticks.columns["kind"] == 1] for name, values in ticks.columns.items()}
+    rows = len(trades["kind"])
+    path = tmp_path / "trades.parquet"
+    canonical_parquet.write(
+        path,
+        Ticks(
+            columns=trades,
+            instrument=ticks.instrument,
+            sessions=(Session(name="all", row_start=0, row_stop=rows),),
+        ),
+    )
+    source = SourceConfig(reader="canonical_parquet", instrument="SYN", paths=(path,))
+    (tape,) = ensure_tapes(source, tmp_path / "tapes")
+    assert not has_book(tape)
+    (whole,) = ensure_tapes(SourceConfig(reader="synthetic", instrument="SYN"), tmp_path / "tapes")
+    assert has_book(whole)
