@@ -442,8 +442,9 @@ class _Driver:
         with self._stop.interruptible():
             self._executor.flush(FLUSH_TIMEOUT_S)
         self._handle(self._executor.next_events(0.0))
-        # One party at a time writes runs: what workers have not written by now is the lane's.
-        self._executor.stop()
+        if self._tracker.place is not None:
+            # One party at a time writes runs: what workers have not written by now is the lane's.
+            self._executor.stop()
         if self._tracker.backlog > BACKLOG_TOLD:
             self._observer.on_message(f"{self._tracker.backlog} runs are still being written")
         status = "KILLED" if self.stopped == "interrupted" else "FINISHED"

@@ -38,7 +38,7 @@ from sweep.events import (
     outcome_from,
 )
 from sweep.job import RunnerSpec, TrialSpec
-from sweep.worker import RunLogging, describe_error, load_runner, run_trial, trial_from
+from sweep.worker import RunLogging, describe_error, load_runner, run_trial, step_back, trial_from
 
 LOCAL: Final = "local"
 # Nothing of ours goes through the object store; its smallest size starts fastest.
@@ -68,6 +68,7 @@ class RayWorker:
 
     def __init__(self, target: str, payload: str) -> None:
         """Load the runner; `payload` is JSON."""
+        step_back()
         self._reason = ""
         try:
             self._runner = load_runner(target, json.loads(payload))

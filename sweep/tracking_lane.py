@@ -119,7 +119,8 @@ class Tracker:
             elif time.monotonic() - heard_s > PATIENCE_S:
                 self._news.append(f"the tracking store takes too long; {self._setup.advice()}")
                 break
-        self.close()
+        if not self._is_ended:
+            self.close()
 
     def close(self) -> None:
         """End the process, whatever it does; safe to call twice."""

@@ -30,6 +30,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "pyarrow": ("sweep/readers/", "sweep/export.py"),
     "ray": ("sweep/executors_ray.py",),
     "rich": ("sweep/progress.py",),
+    "sqlalchemy": ("sweep/tracking_process.py",),  # comes with mlflow, whose store it is
     "yaml": ("sweep/studyfile.py",),
 }
 
