@@ -43,6 +43,7 @@ from sweep.readers.feed_clock import (
     judge_clock,
 )
 from sweep.readers.json_lines import block_lines
+from sweep.readers.options import option
 from sweep.readers.price_levels import NUMBER_RULES, Grid, level_rows
 from sweep.readers.standing_book import BOOK_RULES, StandingBook
 from sweep.readers.text_lines import line_blocks
@@ -89,25 +90,21 @@ _EPOCH: Final = datetime.date(1970, 1, 1)
 _DAY_NS: Final = 86_400_000_000_000
 
 
-def _option(default: Any, doc: str, unit: str, low: float | None, high: float | None) -> Any:
-    return field(default=default, metadata={"doc": doc, "unit": unit, "low": low, "high": high})
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BinanceRawOptions:
     """Options of the reader of raw Binance recordings."""
 
-    symbol: str = _option("", "Symbol to read; empty: the only one of the file", "1", None, None)
-    trades: Literal["auto", "trade", "aggregate"] = _option(
-        "auto", "Stream of trades; auto: trade if the file has it, else aggTrade", "1", None, None
+    symbol: str = option("", "Symbol to read; empty: the only one of the file")
+    trades: Literal["auto", "trade", "aggregate"] = option(
+        "auto", "Stream of trades; auto: trade if the file has it, else aggTrade"
     )
-    exchange_time: Literal["engine", "message"] = _option(
-        "engine", "Time of the matching engine (T), or of the message (E)", "1", None, None
+    exchange_time: Literal["engine", "message"] = option(
+        "engine", "Time of the matching engine (T), or of the message (E)"
     )
-    reorder_ms: int = _option(
+    reorder_ms: int = option(
         1_000, "How much later than a newer message one may come", "ms", 0, 60_000
     )
-    latency_floor_us: int = _option(
+    latency_floor_us: int = option(
         LATENCY_FLOOR_US, "Smallest latency after clock_offset: repair", "us", 0, 10_000_000
     )
 

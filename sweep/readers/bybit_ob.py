@@ -21,9 +21,9 @@ last one, 100 ms before in archives of 500 levels.
 import datetime
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +36,7 @@ from sweep.readers.csv_blocks import CSV_RULES, CsvFile, open_csv
 from sweep.readers.exact_numbers import integers, nanoseconds
 from sweep.readers.feed_clock import NS_PER_MS, LocalClock
 from sweep.readers.json_lines import JSON_RULES, block_lines, decode
+from sweep.readers.options import option
 from sweep.readers.price_levels import NUMBER_RULES, Grid
 from sweep.readers.recorded_merge import MERGE_RULES, Batch, Merge, Stream
 from sweep.readers.standing_book import BOOK_RULES
@@ -75,24 +76,17 @@ _DAY_NS: Final = 86_400_000_000_000
 _EPOCH: Final = datetime.date(1970, 1, 1)
 
 
-def _option(default: Any, doc: str, unit: str, low: float | None, high: float | None) -> Any:
-    return field(default=default, metadata={"doc": doc, "unit": unit, "low": low, "high": high})
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BybitObOptions:
     """Options of the reader of Bybit's archives."""
 
-    symbol: str = _option("", "Symbol to read; empty: the only one of the file", "1", None, None)
-    trades: str = _option(
+    symbol: str = option("", "Symbol to read; empty: the only one of the file")
+    trades: str = option(
         "auto",
         "Trades of the day: auto (SYMBOL2024-12-01.csv.gz or .csv beside the book, if it is "
         "there), none, or a path from the book's folder",
-        "1",
-        None,
-        None,
     )
-    reorder_ms: int = _option(
+    reorder_ms: int = option(
         1_000, "How much later than a newer message one may come", "ms", 0, 60_000
     )
 

@@ -10,13 +10,14 @@ import itertools
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import numpy.typing as npt
 
 from sweep.errors import DataError, ResourceError
+from sweep.readers.options import option
 from sweep.readers.parquet_batches import ParquetBatches
 from sweep.readers.ticks import (
     COLUMNS,
@@ -38,24 +39,10 @@ CHECKSUM_KEY: Final = b"sweep_sha256"
 class CanonicalParquetOptions:
     """What a file does not say about its instrument; ignored where it does."""
 
-    tick_value_minor: int = field(
-        default=0,
-        metadata={
-            "doc": "Value of one tick for one lot; 0: the file says so",
-            "unit": "minor units",
-            "low": 0,
-            "high": 10**9,
-        },
+    tick_value_minor: int = option(
+        0, "Value of one tick for one lot; 0: the file says so", "minor units", 0, 10**9
     )
-    visible_levels: int = field(
-        default=0,
-        metadata={
-            "doc": "Levels a side that the feed shows; 0: all",
-            "unit": "levels",
-            "low": 0,
-            "high": 1_000,
-        },
-    )
+    visible_levels: int = option(0, "Levels a side that the feed shows; 0: all", "levels", 0, 1_000)
 
 
 def read(request: Request) -> Rows:

@@ -12,7 +12,7 @@ several packets.
 """
 
 import datetime
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -25,6 +25,7 @@ from sweep.readers.databento_orders import ORDER_RULES, OrderRows
 from sweep.readers.databento_records import RECORD_RULES, groups
 from sweep.readers.databento_survey import Source, open_source
 from sweep.readers.dbn_file import FLAG_LAST
+from sweep.readers.options import option
 from sweep.readers.ticks import Request, Rows, Session, Summary
 
 _IMAGE_RULES: Final[dict[str, Rule]] = {
@@ -40,37 +41,25 @@ _LOST_RECORDS: Final[dict[str, Rule]] = {
 RULES: Final[dict[str, Rule]] = RECORD_RULES | _LOST_RECORDS | ORDER_RULES | _IMAGE_RULES
 
 
-def _option(default: Any, doc: str, unit: str, low: int | None, high: int | None) -> Any:
-    metadata = {"doc": doc, "unit": unit, "low": low, "high": high}
-    return field(default=default, metadata=metadata)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatabentoOptions:
     """Options of the reader of Databento's files."""
 
-    instrument_id: int = _option(
+    instrument_id: int = option(
         0, "Instrument to read; 0: the only one of the file", "1", 0, 2**32 - 1
     )
-    symbol: str = _option(
-        "",
-        "Symbol to read, as the file's metadata map it; empty: see instrument_id",
-        "1",
-        None,
-        None,
+    symbol: str = option(
+        "", "Symbol to read, as the file's metadata map it; empty: see instrument_id"
     )
-    schema: Literal["file", "mbo", "mbp-10", "mbp-1", "tbbo", "trades"] = _option(
-        "file", "What to read of a live recording, which does not state its schema", "1", None, None
+    schema: Literal["file", "mbo", "mbp-10", "mbp-1", "tbbo", "trades"] = option(
+        "file", "What to read of a live recording, which does not state its schema"
     )
-    open_time: str = _option(
+    open_time: str = option(
         "",
         "Time of day at which trading opens, with its zone, like 17:00 America/Chicago;"
         " empty: auctions end with their print",
-        "1",
-        None,
-        None,
     )
-    pause_minutes: int = _option(
+    pause_minutes: int = option(
         30, "Silence after which an auction may come", "minutes", 1, 1_000_000
     )
 

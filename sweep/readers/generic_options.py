@@ -1,90 +1,63 @@
 """What the reader of any layout is told: columns, words, units; checked before a file is opened."""
 
 import zoneinfo
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final, Literal
 
 from sweep.errors import InputError
 from sweep.readers.mapped_tables import TimeUnit
+from sweep.readers.options import option
 
 LEVELS_MAX: Final = 50
 
 
-def _text(default: str, doc: str) -> Any:
-    return field(default=default, metadata={"doc": doc, "unit": ""})
-
-
 def _words(doc: str, *default: str) -> Any:
-    return field(default=tuple(default), metadata={"doc": doc, "unit": ""})
+    return option(default, doc)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenericOptions:
     """Which column is what; names are those of the file."""
 
-    time: str = field(metadata={"doc": "Column of the exchange time", "unit": ""})
-    form: Literal["events", "images"] = field(
-        default="events",
-        metadata={"doc": "events: a row is one event; images: a row shows the book", "unit": ""},
+    time: str = option(MISSING, "Column of the exchange time")
+    form: Literal["events", "images"] = option(
+        "events", "events: a row is one event; images: a row shows the book"
     )
-    time_unit: TimeUnit = field(
-        default="ns",
-        metadata={
-            "doc": "Unit of times since 1970 UTC; iso: text like 2026-01-05T08:45:00.5+08:00"
-        },
+    time_unit: TimeUnit = option(
+        "ns", "Unit of times since 1970 UTC; iso: text like 2026-01-05T08:45:00.5+08:00"
     )
-    zone: str = _text("", "Time zone of iso times without offset, and of dates of sessions")
-    local_time: str = _text("", "Column of the local time, in the same unit; none: no local clock")
-    kind: str = _text("", "Column that tells kinds; none: every row is a level, or a picture")
+    zone: str = option("", "Time zone of iso times without offset, and of dates of sessions")
+    local_time: str = option("", "Column of the local time, in the same unit; none: no local clock")
+    kind: str = option("", "Column that tells kinds; none: every row is a level, or a picture")
     kind_level: tuple[str, ...] = _words("Words for levels", "level", "depth", "quote")
     kind_trade: tuple[str, ...] = _words("Words for trades", "trade", "Trade", "TRADE")
     kind_clear: tuple[str, ...] = _words("Words for clears", "clear")
     kind_image: tuple[str, ...] = _words("Words for pictures", "book", "image", "snapshot")
-    side: str = _text("", "Column of the side; in the form images that of the trade")
+    side: str = option("", "Column of the side; in the form images that of the trade")
     side_bid: tuple[str, ...] = _words("Words for bids, buys", "bid", "buy", "B", "b", "Buy", "BUY")
     side_ask: tuple[str, ...] = _words(
         "Words for asks, sells", "ask", "sell", "A", "a", "S", "s", "Sell", "SELL"
     )
-    trade_side: Literal["taker", "resting"] = field(
-        default="taker", metadata={"doc": "What the side of a trade names", "unit": ""}
-    )
-    price: str = _text("", "Column of the price; in the form images that of the trade")
-    qty: str = _text("", "Column of the quantity; in the form images that of the trade")
-    levels: int = field(
-        default=0,
-        metadata={
-            "doc": "Levels a side of a picture",
-            "unit": "levels",
-            "low": 0,
-            "high": LEVELS_MAX,
-        },
-    )
-    level_first: int = field(
-        default=1, metadata={"doc": "Number of the best level", "unit": "", "low": 0, "high": 1}
-    )
-    bid_price: str = _text("", "Pattern of its columns, as bid_{level}_price")
-    bid_qty: str = _text("", "Pattern of its columns")
-    ask_price: str = _text("", "Pattern of its columns")
-    ask_qty: str = _text("", "Pattern of its columns")
-    price_unit: str = _text("1", "What a price of 1 in the file is, in prices of the product")
-    qty_unit: str = _text("1", "What a quantity of 1 in the file is, in quantities of the product")
-    flags: str = _text("", "Column of canonical flags, of files that were exported from a tape")
-    join: str = _text("", "Column of canonical joins, likewise")
-    separator: str = _text(",", "Character between the fields of a text")
+    trade_side: Literal["taker", "resting"] = option("taker", "What the side of a trade names")
+    price: str = option("", "Column of the price; in the form images that of the trade")
+    qty: str = option("", "Column of the quantity; in the form images that of the trade")
+    levels: int = option(0, "Levels a side of a picture", "levels", 0, LEVELS_MAX)
+    level_first: int = option(1, "Number of the best level", "1", 0, 1)
+    bid_price: str = option("", "Pattern of its columns, as bid_{level}_price")
+    bid_qty: str = option("", "Pattern of its columns")
+    ask_price: str = option("", "Pattern of its columns")
+    ask_qty: str = option("", "Pattern of its columns")
+    price_unit: str = option("1", "What a price of 1 in the file is, in prices of the product")
+    qty_unit: str = option("1", "What a quantity of 1 in the file is, in quantities of the product")
+    flags: str = option("", "Column of canonical flags, of files that were exported from a tape")
+    join: str = option("", "Column of canonical joins, likewise")
+    separator: str = option(",", "Character between the fields of a text")
     columns: tuple[str, ...] = _words("Names of the columns of a text without a header line")
-    visible_levels: int = field(
-        default=0,
-        metadata={
-            "doc": "Levels a side that the feed shows; 0: all, or those of a picture",
-            "unit": "levels",
-            "low": 0,
-            "high": 1_000,
-        },
+    visible_levels: int = option(
+        0, "Levels a side that the feed shows; 0: all, or those of a picture", "levels", 0, 1_000
     )
-    sessions: Literal["all", "day"] = field(
-        default="all", metadata={"doc": "One session, or one a date in the zone", "unit": ""}
-    )
+    sessions: Literal["all", "day"] = option("all", "One session, or one a date in the zone")
 
     def __post_init__(self) -> None:
         for name in ("price_unit", "qty_unit"):

@@ -16,7 +16,7 @@ rows. A file is one session, unless it was exported from a tape.
 
 import datetime
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -27,6 +27,7 @@ from sweep.readers.audit import Rule
 from sweep.readers.event_arrays import EventArray, open_events
 from sweep.readers.hftbacktest_orders import OrderEvents, has_orders
 from sweep.readers.ladder import NUMBER_RULES, Ladder, hit_first
+from sweep.readers.options import option
 from sweep.readers.order_rows import ORDER_RULES
 from sweep.readers.standing import StandingBook
 from sweep.readers.ticks import (
@@ -103,15 +104,7 @@ RULES: Final[dict[str, Rule]] = {
 class HftbacktestOptions:
     """What an event array does not say."""
 
-    visible_levels: int = field(
-        default=0,
-        metadata={
-            "doc": "Levels a side that the feed shows; 0: all",
-            "unit": "levels",
-            "low": 0,
-            "high": 1_000,
-        },
-    )
+    visible_levels: int = option(0, "Levels a side that the feed shows; 0: all", "levels", 0, 1_000)
 
 
 def read(request: Request) -> Rows:

@@ -29,7 +29,7 @@ no row at the start of a halt; the opening and closing crosses are not told as a
 
 import contextlib
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -63,6 +63,7 @@ from sweep.readers.lobster_files import (
     trading_date,
 )
 from sweep.readers.number_tables import NumberTable, count_columns, open_table
+from sweep.readers.options import option
 from sweep.readers.order_rows import (
     ACTION_ADD,
     ACTION_CLEAR,
@@ -126,22 +127,18 @@ RULES: Final = ORDER_RULES | {
 }
 
 
-def _option(default: str, doc: str) -> Any:
-    return field(default=default, metadata={"doc": doc, "unit": "1", "low": None, "high": None})
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LobsterOptions:
     """Which files belong to a message file; names count from its folder."""
 
-    date: str = _option("", "Trading day, YYYY-MM-DD; empty: the name of the file states it")
-    orderbook: str = _option(
+    date: str = option("", "Trading day, YYYY-MM-DD; empty: the name of the file states it")
+    orderbook: str = option(
         _BESIDE, "Orderbook file; beside: named as the message file; none: there is none"
     )
-    seed: str = _option(
+    seed: str = option(
         "", "Orderbook file of which the first row opens the book; only with orderbook: none"
     )
-    best_states: str = _option(
+    best_states: str = option(
         "", "Orderbook file of other lines whose best states are looked for in the replay"
     )
 

@@ -21,7 +21,6 @@ number cannot be seen.
 """
 
 import csv
-import dataclasses
 import datetime
 import heapq
 import re
@@ -31,6 +30,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from sweep.errors import DataError
+from sweep.readers.options import option
 from sweep.readers.packed_files import open_packed
 from sweep.readers.parquet_batches import ParquetBatches
 from sweep.readers.shioaji_messages import RULES as MESSAGE_RULES
@@ -54,23 +54,11 @@ _Row = tuple[datetime.datetime, int, str, dict[str, Any]]
 class ShioajiColumnsOptions(MessageOptions):
     """Which messages are read, and from which columns."""
 
-    beside: str = dataclasses.field(
-        default="",
-        metadata={
-            "doc": "Second file in the same folder: books beside ticks; empty: one file holds both",
-            "unit": "1",
-            "low": None,
-            "high": None,
-        },
+    beside: str = option(
+        "", "Second file in the same folder: books beside ticks; empty: one file holds both"
     )
-    local_column: str = dataclasses.field(
-        default="",
-        metadata={
-            "doc": "Column with the receive time, nanoseconds UTC; empty: no local clock",
-            "unit": "1",
-            "low": None,
-            "high": None,
-        },
+    local_column: str = option(
+        "", "Column with the receive time, nanoseconds UTC; empty: no local clock"
     )
 
 

@@ -38,6 +38,7 @@ from sweep.readers.book_images import (
     misordered,
     without_market_orders,
 )
+from sweep.readers.options import option
 from sweep.readers.price_grid import OFF_GRID, PriceTexts
 from sweep.readers.taiwan_clock import (
     SECOND_NS,
@@ -110,10 +111,6 @@ RULES: Final = {
 }
 
 
-def _option(default: Any, doc: str) -> Any:
-    return field(default=default, metadata={"doc": doc, "unit": "1", "low": None, "high": None})
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessageOptions:
     """Which messages are read.
@@ -121,11 +118,11 @@ class MessageOptions:
     Attributes are described by their metadata.
     """
 
-    code: str = _option("", "Code of the contract; empty: the instrument's name")
-    board: Literal["round_lot", "odd_lot"] = _option(
+    code: str = option("", "Code of the contract; empty: the instrument's name")
+    board: Literal["round_lot", "odd_lot"] = option(
         "round_lot", "Board of shares: lots of 1,000, or single shares traded as intraday odd lots"
     )
-    messages: Literal["tick_bidask", "quote"] = _option(
+    messages: Literal["tick_bidask", "quote"] = option(
         "tick_bidask", "Read ticks and books, or quotes that hold both"
     )
 

@@ -8,11 +8,12 @@ the option `clock` takes the wall clock of every message instead.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from sweep.errors import DataError
 from sweep.readers.audit import Rule
+from sweep.readers.options import option
 from sweep.readers.recording_format import (
     EVENT,
     FORMAT_NAME,
@@ -52,14 +53,8 @@ RULES: Final = MESSAGE_RULES | {
 class ShioajiRecordingOptions(MessageOptions):
     """Which messages are read, and by which clock."""
 
-    clock: Literal["monotonic", "wall"] = field(
-        default="monotonic",
-        metadata={
-            "doc": "Receive clock: monotonic, set by the wall clock once a run, or the wall clock",
-            "unit": "1",
-            "low": None,
-            "high": None,
-        },
+    clock: Literal["monotonic", "wall"] = option(
+        "monotonic", "Receive clock: monotonic, set by the wall clock once a run, or the wall clock"
     )
 
 

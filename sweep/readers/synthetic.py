@@ -2,7 +2,7 @@
 
 import datetime
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 import rustsim
 from sweep.errors import InputError
+from sweep.readers.options import option
 from sweep.readers.ticks import COLUMNS, Columns, Request, Rows, Session, Summary, make_instrument
 
 # Goes up whenever equal options give other rows than before; it is part of the names of tapes.
@@ -27,112 +28,102 @@ ORDER_COLUMNS: Final[dict[str, type[np.generic]]] = {
 }
 
 
-def _option(default: Any, doc: str, unit: str, low: float | None, high: float | None) -> Any:
-    metadata = {"doc": doc, "unit": unit, "low": low, "high": high}
-    return field(default=default, metadata=metadata)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyntheticOptions:
     """Options of the synthetic market; defaults resemble the recorded front TXF by day."""
 
-    events: int = _option(
+    events: int = option(
         400_000, "Rows wanted; a message is never cut, so a few more may come", "rows", 1, 10**9
     )
-    seed: int = _option(1, "Seed of all streams", "1", 0, 2**63 - 1)
-    mode: Literal["five_level", "l2", "l3"] = _option(
+    seed: int = option(1, "Seed of all streams", "1", 0, 2**63 - 1)
+    mode: Literal["five_level", "l2", "l3"] = option(
         "five_level",
         "Five-level images and prints, every level change and print, or every order with joins",
-        "1",
-        None,
-        None,
     )
-    start: str = _option(
-        "2026-01-05T08:45:00+08:00", "Exchange time of the first row, ISO 8601", "1", None, None
-    )
-    session_minutes: int = _option(
+    start: str = option("2026-01-05T08:45:00+08:00", "Exchange time of the first row, ISO 8601")
+    session_minutes: int = option(
         120, "Length of a session, one a day; 0: one session without end", "minutes", 0, 1_380
     )
-    mid_ticks: int = _option(20_000, "First price", "ticks", 1_000, 10**8)
-    tick_value_minor: int = _option(200, "Value of one tick for one lot", "minor units", 1, 10**9)
-    mean_gap_us: float = _option(12_000.0, "Mean time between order events", "us", 0.01, 1e8)
-    trade_share: float = _option(0.018, "Share of market orders in order events", "1", 0.0, 0.5)
-    burstiness: float = _option(
+    mid_ticks: int = option(20_000, "First price", "ticks", 1_000, 10**8)
+    tick_value_minor: int = option(200, "Value of one tick for one lot", "minor units", 1, 10**9)
+    mean_gap_us: float = option(12_000.0, "Mean time between order events", "us", 0.01, 1e8)
+    trade_share: float = option(0.018, "Share of market orders in order events", "1", 0.0, 0.5)
+    burstiness: float = option(
         0.9, "Branching ratio of adds and cancels; 0: Poisson", "1", 0.0, 0.95
     )
-    trade_burstiness: float = _option(0.6, "Branching ratio of market orders", "1", 0.0, 0.9)
-    cluster_gaps: float = _option(
+    trade_burstiness: float = option(0.6, "Branching ratio of market orders", "1", 0.0, 0.9)
+    cluster_gaps: float = option(
         1.5, "Longest time constant of clusters of adds and cancels", "mean gaps", 1e-3, 1e5
     )
-    cluster_scales: int = _option(
+    cluster_scales: int = option(
         1, "Time constants of such clusters, each a tenth of the one before", "1", 1, 10
     )
-    trade_cluster_gaps: float = _option(
+    trade_cluster_gaps: float = option(
         0.15, "Longest time constant of clusters of market orders", "mean gaps", 1e-3, 1e5
     )
-    trade_cluster_scales: int = _option(
+    trade_cluster_scales: int = option(
         1, "Time constants of such clusters, each a tenth of the one before", "1", 1, 10
     )
-    sign_persistence: float = _option(
+    sign_persistence: float = option(
         0.7, "Weight of the past in the sign of the next trade", "1", 0.0, 0.95
     )
-    sign_decay: float = _option(
+    sign_decay: float = option(
         1.3, "Exponent with which past signs lose weight; larger: sooner", "1", 0.5, 5.0
     )
-    cancel_back_bias: float = _option(
+    cancel_back_bias: float = option(
         3.3, "Cancels come at u^bias of the queue from its back; 1: uniform", "1", 0.1, 20.0
     )
-    amend_share: float = _option(
+    amend_share: float = option(
         0.0, "Share of cancels whose order comes back at once, as if amended", "1", 0.0, 1.0
     )
-    volatility_ticks: float = _option(
+    volatility_ticks: float = option(
         2.0, "Deviation of the fair value by news over one second", "ticks", 0.0, 1_000.0
     )
-    impact_ticks: float = _option(
+    impact_ticks: float = option(
         0.8, "Move of the fair value by a wholly surprising trade", "ticks", 0.0, 100.0
     )
-    half_spread_ticks: float = _option(
+    half_spread_ticks: float = option(
         1.6, "Distance from the fair value at which makers start", "ticks", 0.0, 100.0
     )
-    stale_ticks: float = _option(
+    stale_ticks: float = option(
         0.6,
         "An order this near to the fair value is stale; negative: beyond it",
         "ticks",
         -5.0,
         100.0,
     )
-    inside_share: float = _option(
+    inside_share: float = option(
         0.07, "Share of limit orders that go inside of the spread", "1", 0.0, 1.0
     )
-    refill_share: float = _option(
+    refill_share: float = option(
         0.7, "Share of limit orders that go where lots are missing, not anywhere", "1", 0.0, 1.0
     )
-    levels: int = _option(14, "Levels that makers keep filled on each side", "1", 2, 500)
-    activity_decay: float = _option(
+    levels: int = option(14, "Levels that makers keep filled on each side", "1", 2, 500)
+    activity_decay: float = option(
         0.0, "Adds and cancels go with (1 + level / levels)^-decay; 0: alike", "1", 0.0, 5.0
     )
-    activity_levels: float = _option(
+    activity_levels: float = option(
         1.0, "Levels after which adds and cancels grow rarer", "levels", 0.01, 1_000.0
     )
-    round_ticks: int = _option(0, "Distance of round prices; 0: none is round", "ticks", 0, 10_000)
-    round_lots: float = _option(
+    round_ticks: int = option(0, "Distance of round prices; 0: none is round", "ticks", 0, 10_000)
+    round_lots: float = option(
         1.0, "Times as many lots stand at a round price, as much longer", "1", 1.0, 100.0
     )
-    selective_share: float = _option(
+    selective_share: float = option(
         0.0, "Share of market orders that wait until the best level can fill them", "1", 0.0, 1.0
     )
-    level_lots: int = _option(
+    level_lots: int = option(
         5, "Lots kept on a level; fewer than an order has: the book has gaps", "lots", 1, 10_000
     )
-    lots_tail: float = _option(2.1, "P(order >= n lots) = n^-tail", "1", 1.1, 20.0)
-    lots_max: int = _option(50, "Largest order", "lots", 1, 1_000)
-    limit_lots: str = _option(
-        "", "Sizes of limit orders as lots:share ..., instead of the two above", "1", None, None
+    lots_tail: float = option(2.1, "P(order >= n lots) = n^-tail", "1", 1.1, 20.0)
+    lots_max: int = option(50, "Largest order", "lots", 1, 1_000)
+    limit_lots: str = option(
+        "", "Sizes of limit orders as lots:share ..., instead of the two above"
     )
-    market_lots: str = _option(
-        "", "Sizes of market orders as lots:share ...; none: one or two draws", "1", None, None
+    market_lots: str = option(
+        "", "Sizes of market orders as lots:share ...; none: one or two draws"
     )
-    conflate_us: int = _option(
+    conflate_us: int = option(
         125_000, "Time between images; 0: one after every event", "us", 0, 60_000_000
     )
 

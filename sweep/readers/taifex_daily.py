@@ -32,6 +32,7 @@ import numpy.typing as npt
 from sweep.errors import DataError
 from sweep.products import Product
 from sweep.readers.audit import Rule
+from sweep.readers.options import option
 from sweep.readers.packed_files import open_packed
 from sweep.readers.price_grid import OFF_GRID, PriceTexts, tick_rule
 from sweep.readers.taiwan_clock import (
@@ -97,23 +98,11 @@ RULES: Final = {
 class TaifexDailyOptions:
     """Which contract of the file is read."""
 
-    product_code: str = field(
-        default="",
-        metadata={
-            "doc": "Code in the file; empty: that of the instrument (TXF is TX, MXF is MTX)",
-            "unit": "1",
-            "low": None,
-            "high": None,
-        },
+    product_code: str = option(
+        "", "Code in the file; empty: that of the instrument (TXF is TX, MXF is MTX)"
     )
-    expiry: str = field(
-        default="",
-        metadata={
-            "doc": "202108, 202107W4 or 202108/202109; empty: the month with the most volume",
-            "unit": "1",
-            "low": None,
-            "high": None,
-        },
+    expiry: str = option(
+        "", "202108, 202107W4 or 202108/202109; empty: the month with the most volume"
     )
 
 

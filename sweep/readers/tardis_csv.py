@@ -35,6 +35,7 @@ from sweep.readers.feed_clock import (
     LatencySurvey,
     judge_clock,
 )
+from sweep.readers.options import option
 from sweep.readers.price_levels import NUMBER_RULES, Grid
 from sweep.readers.recorded_merge import MERGE_RULES, Batch, Maker, Merge, Stream
 from sweep.readers.standing_book import BOOK_RULES
@@ -95,34 +96,27 @@ _DAY_NS: Final = 86_400_000_000_000
 _EPOCH: Final = datetime.date(1970, 1, 1)
 
 
-def _option(default: Any, doc: str, unit: str, low: float | None, high: float | None) -> Any:
-    return field(default=default, metadata={"doc": doc, "unit": unit, "low": low, "high": high})
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TardisCsvOptions:
     """Options of the reader of Tardis' CSV files."""
 
-    symbol: str = _option("", "Symbol to read; empty: the only one of the file", "1", None, None)
-    trades: str = _option(
+    symbol: str = option("", "Symbol to read; empty: the only one of the file")
+    trades: str = option(
         "auto",
         "Trades beside a book: auto (the file whose name says trades in place of the book's kind, "
         "if there is one), none, or a path from the book's folder",
-        "1",
-        None,
-        None,
     )
-    visible_levels: int = _option(
+    visible_levels: int = option(
         0,
         "Levels a side that incremental_book_L2 of this exchange shows; 0: all",
         "levels",
         0,
         10_000,
     )
-    reorder_ms: int = _option(
+    reorder_ms: int = option(
         1_000, "How much later than a newer message one may come", "ms", 0, 60_000
     )
-    latency_floor_us: int = _option(
+    latency_floor_us: int = option(
         LATENCY_FLOOR_US, "Smallest latency after clock_offset: repair", "us", 0, 10_000_000
     )
 

@@ -26,7 +26,7 @@ trades. Five levels are all that is known.
 import dataclasses
 import datetime
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
@@ -46,6 +46,7 @@ from sweep.readers.book_images import (
     without_market_orders,
 )
 from sweep.readers.fixed_width import Lines, line_length, read_lines
+from sweep.readers.options import option
 from sweep.readers.price_grid import PriceGrid, tick_rule, whole_lots
 from sweep.readers.taiwan_clock import Sessions, midnight_ns
 from sweep.readers.ticks import (
@@ -126,15 +127,7 @@ RULES: Final = {
 class TwseFixedOptions:
     """Which security of the file is read."""
 
-    code: str = field(
-        default="",
-        metadata={
-            "doc": "Code in the file; empty: the instrument's name",
-            "unit": "1",
-            "low": None,
-            "high": None,
-        },
-    )
+    code: str = option("", "Code in the file; empty: the instrument's name")
 
 
 @dataclass(frozen=True, slots=True)
