@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Final
 
+from sweep.child_environment import ONE_CORE, same_modules
 from sweep.events import (
     IN_FLIGHT_PER_WORKER,
     Event,
@@ -250,23 +251,13 @@ class ProcessExecutor:
 
     def _start_slot(self, name: str) -> None:
         log_path = self._log_folder / f"{name}.log"
-        environment = {
-            **os.environ,
-            # A worker finds the modules that the driver finds, wherever it was started from.
-            "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path),
-            # One worker is one core: libraries must not start a thread for each.
-            "POLARS_MAX_THREADS": "1",
-            "OMP_NUM_THREADS": "1",
-            "OPENBLAS_NUM_THREADS": "1",
-            "NUMBA_NUM_THREADS": "1",
-        }
         with log_path.open("ab") as log_file:
             process = subprocess.Popen(
                 [sys.executable, "-m", "sweep.worker"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log_file,
-                env=environment,
+                env={**os.environ, **same_modules(), **ONE_CORE},
                 # Ctrl-C is for the driver: it decides what becomes of running trials.
                 start_new_session=True,
             )

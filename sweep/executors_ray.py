@@ -18,15 +18,14 @@ import logging
 import os
 import secrets
 import socket
-import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final
 
+from sweep.child_environment import ONE_CORE, same_modules
 from sweep.events import (
     IN_FLIGHT_PER_WORKER,
     Event,
@@ -52,13 +51,6 @@ PINGS_MAX: Final = 30
 IDLE_DEATHS_MAX: Final = 3
 # Ray tells of a death two seconds late; until then the attempt must not look overdue.
 DEATH_NOTICE_S: Final = 4.0
-# One worker is one core: libraries must not start a thread for each.
-WORKER_ENVIRONMENT: Final = {
-    "POLARS_MAX_THREADS": "1",
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "NUMBA_NUM_THREADS": "1",
-}
 
 _log = logging.getLogger(__name__)
 
@@ -258,7 +250,7 @@ class RayExecutor:
                         "object_store_memory": OBJECT_STORE_BYTES,
                     }
                 else:
-                    options["runtime_env"] = {"env_vars": WORKER_ENVIRONMENT}
+                    options["runtime_env"] = {"env_vars": ONE_CORE}
                 ray.init(
                     log_to_driver=False, configure_logging=False, logging_level="ERROR", **options
                 )
@@ -461,10 +453,7 @@ def _environment(*, is_local: bool) -> Iterator[None]:
     """Set what the processes of a local cluster inherit, and only them."""
     values = {"RAY_USAGE_STATS_ENABLED": "0"}
     if is_local:
-        values |= {
-            **WORKER_ENVIRONMENT,
-            "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path),
-        }
+        values |= {**ONE_CORE, **same_modules()}
         if "RAY_AUTH_MODE" not in os.environ:
             # Ray would write a token that anybody on this machine can read into the home folder.
             # These two stay set: calls of this process need them as long as the cluster lives.

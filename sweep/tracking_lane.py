@@ -13,6 +13,7 @@ from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 from typing import Any, Final
 
+from sweep.child_environment import same_modules
 from sweep.job import SweepJob, TrackingInfo
 from sweep.tracking import describe_study, store_uri
 from sweep.tracking_process import RETRY_S, LaneSetup
@@ -61,10 +62,7 @@ class Tracker:
                 stdout=log_file,
                 stderr=log_file,
                 pass_fds=(its.fileno(),),
-                env={
-                    **os.environ,
-                    "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path),
-                },
+                env={**os.environ, **same_modules()},
                 # Ctrl-C is for the driver.
                 start_new_session=True,
             )
