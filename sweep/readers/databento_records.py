@@ -19,6 +19,7 @@ from sweep.readers.dbn_file import (
     UNDEF_TIMESTAMP,
     DbnFile,
 )
+from sweep.readers.price_grid import off_steps
 
 Values = npt.NDArray[Any]
 
@@ -292,10 +293,7 @@ def ticks_of(source: Source, batch: Batch, prices: Values, needs: Values) -> Val
         raise InputError(f"{source.product.name}: a tick of less than 1e-9 cannot be recorded")
     ticks: Values = np.floor_divide(prices, unit)
     good = (prices - ticks * unit == 0) & (np.abs(ticks) < _TICKS_END)
-    for low, coarse in source.product.step_ticks():
-        if coarse > 1:
-            good &= (ticks < low) | (ticks % coarse == 0)
-    is_bad = needs & ~good
+    is_bad = needs & (~good | off_steps(ticks, source.product.step_ticks()))
     if is_bad.any():
         columns = is_bad.reshape(len(batch), -1)
         row = int(columns.any(axis=1).argmax())

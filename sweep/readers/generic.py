@@ -38,6 +38,7 @@ from sweep.readers.mapped_tables import (
     open_table,
     require,
 )
+from sweep.readers.price_grid import off_steps
 from sweep.readers.standing import StandingBook
 from sweep.readers.ticks import (
     COLUMNS,
@@ -249,7 +250,7 @@ class _Reading:
         """Return ticks and lots of the rows in use, zeros elsewhere, after `NUMBER_RULES`."""
         ticks, lots = batch.values[price], batch.values[qty]
         outside = (ticks < -PRICE_TICKS_MAX) | (ticks > PRICE_TICKS_MAX)
-        off = used & (outside | self.ladder.off_steps(ticks))
+        off = used & (outside | off_steps(ticks, self.ladder.product.step_ticks()))
         grid = f"expected a price on the grid of {self.ladder.product.tick_size}"
         _hit(self.audit, batch, "price_grid", off, price, grid)
         low = used & (ticks <= 0)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from sweep.products import Product
 from sweep.readers.audit import Audit, Rule
+from sweep.readers.price_grid import off_steps
 from sweep.readers.ticks import KIND_CLEAR, KIND_TRADE
 
 # A recorded number may be off by what arithmetic on floats does to it, and by no more: a billionth
@@ -60,15 +61,7 @@ class Ladder:
     def ticks(self, px: npt.NDArray[Any]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
         """Return tick indices, and where a price is none (NaN, off the grid, too large)."""
         steps, bad = whole_steps(px, self.tick, PRICE_TICKS_MAX)
-        return steps, bad | self.off_steps(steps)
-
-    def off_steps(self, ticks: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
-        """Return which ticks are none of the coarser steps that hold there."""
-        off = np.zeros(len(ticks), np.bool_)
-        for low, step in self.product.step_ticks():
-            if step > 1:
-                off |= (ticks > low) & (ticks % step != 0)
-        return off
+        return steps, bad | off_steps(steps, self.product.step_ticks())
 
     def lots(self, qty: npt.NDArray[Any]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
         """Return lots, and where a quantity is none (NaN, negative, fractional, too large)."""

@@ -1,5 +1,6 @@
 """Exact prices and quantities: from what a file states to ticks and lots, never rounded."""
 
+from collections.abc import Iterable
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Final
@@ -13,6 +14,20 @@ Array = npt.NDArray[Any]
 
 # Marks a text that is no number, or not on the grid.
 OFF_GRID: Final = -(1 << 62)
+
+
+def off_steps(ticks: Array, steps: Iterable[tuple[int, int]]) -> Array:
+    """Return which ticks are none of the coarser steps that hold there.
+
+    Args:
+        ticks: Whole numbers, of any type.
+        steps: As of `Product.step_ticks`; where one begins, the step below holds, too.
+    """
+    off = np.zeros(ticks.shape, np.bool_)
+    for low, step in steps:
+        if step > 1:
+            off |= (ticks > low) & (ticks % step != 0)
+    return off
 
 
 class PriceGrid:
@@ -36,9 +51,7 @@ class PriceGrid:
         scaled = units * self._up
         ticks = scaled // self._down
         off = scaled % self._down != 0
-        for low, step in self._steps:
-            off |= (ticks > low) & (ticks % step != 0)
-        return ticks, off
+        return ticks, off | off_steps(ticks, self._steps)
 
 
 class PriceTexts:

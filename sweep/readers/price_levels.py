@@ -9,6 +9,7 @@ import numpy.typing as npt
 from sweep.products import Product
 from sweep.readers.audit import Audit, Rule
 from sweep.readers.exact_numbers import units
+from sweep.readers.price_grid import off_steps
 from sweep.readers.ticks import KIND_LEVEL, SIDE_ASK, SIDE_BID
 
 if TYPE_CHECKING:
@@ -71,16 +72,13 @@ class Grid:
         """
         price = units(prices, self.product.tick_size)
         qty = units(quantities, self.product.lot_size)
-        off_steps = price.is_off.copy()
-        for low, step in self.product.step_ticks():
-            if step > 1:
-                off_steps |= (price.values > low) & (price.values % step != 0)
+        off = price.is_off | off_steps(price.values, self.product.step_ticks())
         no_price = price.is_bad | ((price.values == 0) & ~price.is_off & ~price.is_large)
         is_good = self._judge("bad_number", no_price, prices, numbers, "a price above 0")
         is_good &= self._judge("bad_number", qty.is_bad, quantities, numbers, "a quantity")
         name = f"({self.product.name}; data.source.product may describe another)"
         tick = f"a price in steps of {self.product.tick_size} {name}"
-        is_good &= self._judge("price_grid", off_steps, prices, numbers, tick)
+        is_good &= self._judge("price_grid", off, prices, numbers, tick)
         lot = f"a quantity in lots of {self.product.lot_size} {name}"
         whole = self._judge("lot_grid", qty.is_off, quantities, numbers, lot)
         lots = qty.values

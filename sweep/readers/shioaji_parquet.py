@@ -32,6 +32,7 @@ import rustsim
 from sweep.errors import DataError, InputError
 from sweep.products import Product
 from sweep.readers.parquet_batches import ParquetBatches
+from sweep.readers.price_grid import off_steps
 from sweep.readers.standing import StandingBook
 from sweep.readers.taiwan_clock import (
     date_of,
@@ -297,8 +298,7 @@ def _prices(
     scaled = np.where(is_clear, 0.0, px) / float(product.tick_size)
     ticks: npt.NDArray[Any] = np.rint(scaled)
     off_grid = (np.abs(scaled - ticks) > 1e-6) | ((ticks < 1.0) & ~is_clear)
-    for low, step in product.step_ticks():
-        off_grid |= (ticks > low) & (ticks % step != 0)
+    off_grid |= off_steps(ticks, product.step_ticks())
     _refuse(path, first, off_grid, px, "expected a price on the exchange's tick grid")
     return ticks
 
