@@ -18,7 +18,6 @@ Cost: the file is read twice, first for the clocks and the places of snapshots.
 Known limits: a level beyond the snapshot's depth shows only when it changes.
 """
 
-import datetime
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -34,6 +33,7 @@ from sweep.readers.binance_depth import CHAIN_RULES, DepthChain, Run, State
 from sweep.readers.binance_lines import LINE_RULES, LineDecoder, Messages, Snapshot
 from sweep.readers.binance_quotes import QUOTE_RULES, QuoteCheck
 from sweep.readers.binance_trades import TRADE_RULES, TradeChain
+from sweep.readers.calendar_days import day_of
 from sweep.readers.feed_clock import (
     CLOCK_RULES,
     LATENCY_FLOOR_US,
@@ -86,8 +86,6 @@ RULES: Final[dict[str, Rule]] = (
 )
 
 _US_TIME_MIN: Final = 10**15
-_EPOCH: Final = datetime.date(1970, 1, 1)
-_DAY_NS: Final = 86_400_000_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -327,7 +325,7 @@ class _Recording:
 
     def _find_grid(self, depth: "pl.DataFrame", trades: "pl.DataFrame") -> Grid:
         first = depth if depth.height else trades
-        day = _EPOCH + datetime.timedelta(days=int(first["exch_ns"][0]) // _DAY_NS)
+        day = day_of(int(first["exch_ns"][0]))
         return Grid(product=self._request.product(day), audit=self._audit, unit="line")
 
     @property
@@ -473,7 +471,7 @@ class _Recording:
 
     def summary(self) -> Summary:
         """Return what is known about the whole file."""
-        day = _EPOCH + datetime.timedelta(days=self._tape.first_ns // _DAY_NS)
+        day = day_of(self._tape.first_ns)
         session = Session(name=day.isoformat(), row_start=0, row_stop=self._tape.row_count)
         facts = {
             "lines": self._survey.lines,

@@ -32,6 +32,7 @@ from sweep.errors import DataError
 from sweep.products import Product
 from sweep.readers.audit import Audit, Rule
 from sweep.readers.bybit_books import BYBIT_RULES, DepthMaker
+from sweep.readers.calendar_days import EPOCH, day_of
 from sweep.readers.csv_blocks import CSV_RULES, CsvFile, open_csv
 from sweep.readers.exact_numbers import integers, nanoseconds
 from sweep.readers.feed_clock import NS_PER_MS, LocalClock
@@ -72,8 +73,6 @@ _TOPIC: Final = re.compile(r"orderbook\.(?P<levels>[0-9]{1,4})\.(?P<symbol>[A-Z0
 _TRADE_COLUMNS: Final = ("timestamp", "symbol", "side", "size", "price")
 _TIME_MIN: Final = 10**12
 _TIME_MAX: Final = 4 * 10**12
-_DAY_NS: Final = 86_400_000_000_000
-_EPOCH: Final = datetime.date(1970, 1, 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +136,7 @@ def read(request: Request) -> Rows:
     yield from merge.rows()
     if not merge.tape.row_count:
         raise DataError(f"{audit.source}: no row can be used")
-    day = _EPOCH + datetime.timedelta(days=merge.tape.first_ns // _DAY_NS)
+    day = day_of(merge.tape.first_ns)
     return Summary(
         instrument=product.exchange_part(visible_levels=survey.levels),
         sessions=(Session(name=day.isoformat(), row_start=0, row_stop=merge.tape.row_count),),
@@ -160,7 +159,7 @@ class _Survey:
     topic: str = ""
     symbol: str = ""
     levels: int = 0
-    day: datetime.date = _EPOCH
+    day: datetime.date = EPOCH
     has_snapshot: bool = False
 
 
@@ -198,7 +197,7 @@ class _Door:
             if self.options.symbol in ("", match["symbol"]):
                 found.topic, found.symbol = topic, match["symbol"]
                 found.levels = int(match["levels"])
-                found.day = _EPOCH + datetime.timedelta(days=exch_ns // _DAY_NS)
+                found.day = day_of(exch_ns)
                 return
 
     def meet(self, survey: _Survey, product: Product) -> None:

@@ -11,7 +11,6 @@ are found; later halts are not known. Rows of one ts_event are one group even if
 several packets.
 """
 
-import datetime
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -20,6 +19,7 @@ import numpy.typing as npt
 
 from sweep.errors import DataError
 from sweep.readers.audit import Rule
+from sweep.readers.calendar_days import day_of
 from sweep.readers.databento_images import ImageRows
 from sweep.readers.databento_orders import ORDER_RULES, OrderRows
 from sweep.readers.databento_records import RECORD_RULES, groups
@@ -105,8 +105,7 @@ def _time_ends(records: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 def _session_name(source: Source) -> str:
     survey = source.survey
-    seconds = (survey.first_ns or survey.last_ns) // 10**9
-    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).date().isoformat()
+    return day_of(survey.first_ns or survey.last_ns).isoformat()
 
 
 def _facts(source: Source, rows: OrderRows | ImageRows) -> dict[str, Any]:

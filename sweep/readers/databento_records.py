@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from sweep.errors import DataError, InputError
 from sweep.readers.audit import Action, Audit, Rule
+from sweep.readers.calendar_days import DAY_NS
 from sweep.readers.databento_survey import Source
 from sweep.readers.dbn_file import (
     FLAG_BAD_TS_RECV,
@@ -25,7 +26,6 @@ Values = npt.NDArray[Any]
 
 _SIDES: Final = b"ABN"
 _QTY_MAX: Final = 1_000_000_000
-_DAY_NS: Final = 86_400 * 10**9
 _TICKS_END: Final = 1 << 30  # of tick indices on tapes
 _GROUP_RECORDS_MAX: Final = 1 << 22
 
@@ -227,7 +227,7 @@ class Clock:
         is_bad &= ~is_snapshot  # the time at which the snapshot was taken is a good one
         is_bad |= records["ts_recv"] >= NS_END
         local_ns = np.where(is_bad, 0, records["ts_recv"]).astype(np.int64)
-        is_bad |= np.abs(local_ns - exch_ns) > _DAY_NS
+        is_bad |= np.abs(local_ns - exch_ns) > DAY_NS
         local_ns[is_bad] = 0
         before = np.concatenate(([self._local_ns], local_ns[:-1]))
         is_bad |= local_ns < np.maximum.accumulate(before)

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from sweep.errors import DataError, InputError
 from sweep.products import Product
+from sweep.readers.calendar_days import day_of
 from sweep.readers.dbn_file import (
     FLAG_SNAPSHOT,
     NS_END,
@@ -30,7 +31,6 @@ from sweep.readers.ticks import FLAG_INDICATIVE, Request
 
 Values = npt.NDArray[Any]
 
-_DAY_S: Final = 86_400
 _MINUTE_NS: Final = 60 * 10**9
 _CLOCK: Final = re.compile(r"\d\d:\d\d(:\d\d)?")
 
@@ -111,14 +111,13 @@ def open_source(request: Request) -> Source:
     if symbol and not symbol.startswith(request.instrument):
         expected = f"expected a symbol of {request.instrument}, found {symbol}"
         request.audit.hit("symbol", "metadata", f"{expected} for id {surveyor.instrument_id}")
-    days = (survey.first_ns or survey.last_ns) // 10**9 // _DAY_S
     return Source(
         request=request,
         schema=schema,
         metadata=metadata,
         instrument_id=surveyor.instrument_id,
         symbol=symbol,
-        product=request.product(datetime.date(1970, 1, 1) + datetime.timedelta(days=days)),
+        product=request.product(day_of(survey.first_ns or survey.last_ns)),
         survey=survey,
     )
 

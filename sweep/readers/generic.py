@@ -25,6 +25,7 @@ import numpy.typing as npt
 from sweep.errors import DataError, InputError
 from sweep.readers.audit import Audit, Rule
 from sweep.readers.book_images import SIDE_UNKNOWN, BookImages, Records, crossed, misordered
+from sweep.readers.calendar_days import DAY_NS, day_numbered
 from sweep.readers.generic_options import GenericOptions
 from sweep.readers.ladder import LOTS_MAX, NUMBER_RULES, PRICE_TICKS_MAX, Ladder
 from sweep.readers.mapped_tables import (
@@ -59,7 +60,6 @@ from sweep.readers.ticks import (
 Array = npt.NDArray[Any]
 
 KIND_IMAGE: Final = 3  # of the mapping only: rows that show the book
-_DAY_NS: Final = 86_400_000_000_000
 _TIME_END_NS: Final = 7_258_118_400_000_000_000
 
 RULES: Final[dict[str, Rule]] = {
@@ -199,7 +199,7 @@ class _Reading:
         self.images = BookImages(max(1, self.options.levels))
         self.book = StandingBook()
         self.time_last = 0
-        self.local_last = -_DAY_NS
+        self.local_last = -DAY_NS
         self.session: int | None = None
         self.starts: list[tuple[str, int]] = []
         self.row_count = 0
@@ -223,7 +223,7 @@ class _Reading:
         if "local_time" not in batch.values:
             return None
         local, exch = batch.values["local_time"], batch.values["time"]
-        far = (local < exch - _DAY_NS) | (local > exch + _DAY_NS)
+        far = (local < exch - DAY_NS) | (local > exch + DAY_NS)
         what = "expected a local time within a day of the exchange time"
         _hit(self.audit, batch, "local_range", far, "local_time", what)
         raised = np.maximum(np.maximum.accumulate(local), self.local_last)
@@ -317,7 +317,7 @@ class _Reading:
             if start in starts:
                 if self.starts and part["kind"][0] != KIND_CLEAR:
                     part = self._fronted(part)
-                self.starts.append((_date_name(int(dates[start])), self.row_count))
+                self.starts.append((day_numbered(int(dates[start])).isoformat(), self.row_count))
             self.book.apply(part)
             yield part
 
@@ -376,7 +376,9 @@ class _Reading:
         records.is_reset[starts] = True
         columns, firsts = self.images.rows(records)
         for row in starts:
-            self.starts.append((_date_name(int(dates[row])), self.row_count + int(firsts[row])))
+            self.starts.append(
+                (day_numbered(int(dates[row])).isoformat(), self.row_count + int(firsts[row]))
+            )
         yield columns
 
     def _trade_sides(self, batch: Batch, traded: Array, keep: Array) -> Array:
@@ -431,7 +433,7 @@ class _Reading:
         """Return days since 1970 in the zone."""
         zone = self.options.zone or "UTC"
         if zone == "UTC":
-            return exch_ns // _DAY_NS
+            return exch_ns // DAY_NS
         import polars as pl
 
         local = pl.Series(exch_ns).cast(pl.Datetime("ns", "UTC")).dt.convert_time_zone(zone)
@@ -458,10 +460,6 @@ class _Reading:
             ),
             facts=facts,
         )
-
-
-def _date_name(day: int) -> str:
-    return (datetime.date(1970, 1, 1) + datetime.timedelta(days=day)).isoformat()
 
 
 assert BAD < EMPTY < -PRICE_TICKS_MAX, "marks are no prices"

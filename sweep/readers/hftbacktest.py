@@ -14,7 +14,6 @@ Known limits: rows of the kind "best quote" (5) and of one's own kinds (100 and 
 rows. A file is one session, unless it was exported from a tape.
 """
 
-import datetime
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
@@ -24,6 +23,7 @@ import numpy.typing as npt
 
 from sweep.errors import DataError
 from sweep.readers.audit import Rule
+from sweep.readers.calendar_days import DAY_NS, day_of
 from sweep.readers.event_arrays import EventArray, open_events
 from sweep.readers.hftbacktest_orders import OrderEvents, has_orders
 from sweep.readers.ladder import NUMBER_RULES, Ladder, hit_first
@@ -58,7 +58,6 @@ SNAPSHOT: Final = 4
 
 _KIND_MASK: Final = 0xFF
 _PIECE_ROWS: Final = 1 << 16  # rows read at a time
-_DAY_NS: Final = 86_400_000_000_000
 _TIME_END_NS: Final = 7_258_118_400_000_000_000  # the year 2200, as tapes have it
 
 # Kind and book side by event, without the bits for exchange and local.
@@ -141,7 +140,7 @@ class _Reading:
         self.book = StandingBook()
         self.has_local: bool | None = None
         self.exch_last = 0
-        self.local_last = -_DAY_NS
+        self.local_last = -DAY_NS
         self.row_count = 0
         self.ladder: Ladder | None = None
         self.orders: OrderEvents | None = None
@@ -226,10 +225,8 @@ class _Reading:
 
     def _canonical(self, piece: _Piece) -> Iterator[Columns]:
         if self.ladder is None:
-            on = datetime.datetime.fromtimestamp(
-                int(piece.rows["exch_ts"][0]) // 10**9, datetime.UTC
-            )
-            self.ladder = Ladder.of(self.request.product(on.date()))
+            on = day_of(int(piece.rows["exch_ts"][0]))
+            self.ladder = Ladder.of(self.request.product(on))
             if has_orders(piece.rows):
                 self.orders = OrderEvents(self.audit)
         if self.orders is not None:
@@ -308,11 +305,11 @@ class _Reading:
         if self.tape:
             # An exporter keeps the recorded offset here; local_ts is what a replay makes of it.
             offset = piece.rows["fval"]
-            good = np.isfinite(offset) & (np.abs(offset) <= _DAY_NS)
+            good = np.isfinite(offset) & (np.abs(offset) <= DAY_NS)
             what = "expected fval as the local time less exch_ts"
             hit_first(self.audit, "local_range", ~good, piece.where, offset, what)
             local = exch + offset.astype(np.int64)
-        far = (local < exch - _DAY_NS) | (local > exch + _DAY_NS)
+        far = (local < exch - DAY_NS) | (local > exch + DAY_NS)
         what = "expected local_ts within a day of exch_ts"
         hit_first(self.audit, "local_range", far, piece.where, local, what)
         latency = local - exch

@@ -38,6 +38,7 @@ from sweep.readers.book_images import (
     misordered,
     without_market_orders,
 )
+from sweep.readers.calendar_days import EPOCH
 from sweep.readers.options import option
 from sweep.readers.price_grid import OFF_GRID, PriceTexts
 from sweep.readers.taiwan_clock import (
@@ -58,7 +59,7 @@ VISIBLE_LEVELS: Final = 5
 _LATE_NS_MAX: Final = 5 * SECOND_NS
 _CHUNK_RECORDS: Final = 1 << 15
 _LOTS_MAX: Final = (1 << 31) - 1
-_EPOCH_DAY: Final = datetime.date(1970, 1, 1).toordinal()
+_EPOCH_DAY: Final = EPOCH.toordinal()
 _SIDES: Final = {0: SIDE_UNKNOWN, 1: SIDE_ASK, 2: SIDE_BID}
 # Money of one tick of one share must be whole: hundredths of a dollar.
 _ODD_LOT_MINOR_UNITS: Final = 100

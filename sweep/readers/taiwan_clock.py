@@ -16,12 +16,11 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from sweep.readers.calendar_days import DAY_S, EPOCH, day_numbered
 from sweep.readers.ticks import FLAG_INDICATIVE, Session
 
 SECOND_NS: Final = 1_000_000_000
 TAIPEI_S: Final = 8 * 3_600
-_DAY_S: Final = 86_400
-_EPOCH: Final = datetime.date(1970, 1, 1)
 
 # Times of day in Taipei, seconds, of TAIFEX.
 _DAY_OPEN_S: Final = 8 * 3_600 + 45 * 60
@@ -38,17 +37,17 @@ Array = npt.NDArray[Any]
 
 def time_of_day(exch_ns: Array) -> Array:
     """Return seconds since midnight in Taipei."""
-    return (exch_ns // SECOND_NS + TAIPEI_S) % _DAY_S
+    return (exch_ns // SECOND_NS + TAIPEI_S) % DAY_S
 
 
 def date_of(exch_ns: int) -> datetime.date:
     """Return the calendar date in Taipei."""
-    return _EPOCH + datetime.timedelta(days=(exch_ns // SECOND_NS + TAIPEI_S) // _DAY_S)
+    return day_numbered((exch_ns // SECOND_NS + TAIPEI_S) // DAY_S)
 
 
 def midnight_ns(day: datetime.date) -> int:
     """Return the nanoseconds UTC at which a date starts in Taipei."""
-    return ((day - _EPOCH).days * _DAY_S - TAIPEI_S) * SECOND_NS
+    return ((day - EPOCH).days * DAY_S - TAIPEI_S) * SECOND_NS
 
 
 def futures_flags(exch_ns: Array) -> Array:
@@ -62,25 +61,25 @@ def futures_flags(exch_ns: Array) -> Array:
 def futures_session_key(exch_ns: Array) -> Array:
     """Return a number per row that differs between sessions of TAIFEX: 2 x date + is night."""
     at = time_of_day(exch_ns)
-    date = (exch_ns // SECOND_NS + TAIPEI_S) // _DAY_S
+    date = (exch_ns // SECOND_NS + TAIPEI_S) // DAY_S
     is_day = (at >= _DAY_FIRST_S) & (at < _DAY_LAST_S)
     return (date - (at < _DAY_FIRST_S)) * 2 + ~is_day
 
 
 def futures_session_name(key: int) -> str:
     """Return the name of the session of a key."""
-    day = _EPOCH + datetime.timedelta(days=key // 2)
+    day = day_numbered(key // 2)
     return f"{day.isoformat()}-{'night' if key % 2 else 'day'}"
 
 
 def stock_session_key(exch_ns: Array) -> Array:
     """Return a number per row that differs between sessions of the stock exchange: the date."""
-    return (exch_ns // SECOND_NS + TAIPEI_S) // _DAY_S
+    return (exch_ns // SECOND_NS + TAIPEI_S) // DAY_S
 
 
 def stock_session_name(key: int) -> str:
     """Return the name of the session of a key."""
-    return (_EPOCH + datetime.timedelta(days=key)).isoformat()
+    return day_numbered(key).isoformat()
 
 
 class Sessions:

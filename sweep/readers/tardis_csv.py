@@ -15,7 +15,6 @@ and merged by exchange time, rows of one time in the order of arrival. What is m
 Known limits: what an exchange calls its time differs; Tardis takes its own where there is none.
 """
 
-import datetime
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +26,7 @@ import numpy.typing as npt
 from sweep.errors import DataError
 from sweep.products import Product
 from sweep.readers.audit import Audit, Rule
+from sweep.readers.calendar_days import day_of
 from sweep.readers.csv_blocks import CSV_RULES, CsvBlock, CsvFile, open_csv
 from sweep.readers.exact_numbers import integers
 from sweep.readers.feed_clock import (
@@ -92,8 +92,6 @@ _VENUES: Final = {
 }
 _US_MIN: Final = 10**15
 _US_MAX: Final = 4 * 10**15
-_DAY_NS: Final = 86_400_000_000_000
-_EPOCH: Final = datetime.date(1970, 1, 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,7 +179,7 @@ def read(request: Request) -> Rows:
     survey = _survey(request, files)
     clock = judge_clock(survey.latencies, request.audit, options.latency_floor_us)
     door = _Door(request=request, options=options)
-    day = _EPOCH + datetime.timedelta(days=survey.first_ns // _DAY_NS)
+    day = day_of(survey.first_ns)
     product = request.product(day)
     streams = []
     for file, kind in zip(files, kinds, strict=True):
@@ -195,7 +193,7 @@ def read(request: Request) -> Rows:
     yield from merge.rows()
     if not merge.tape.row_count:
         raise DataError(f"{request.audit.source}: no row can be used")
-    first = _EPOCH + datetime.timedelta(days=merge.tape.first_ns // _DAY_NS)
+    first = day_of(merge.tape.first_ns)
     facts: dict[str, Any] = {
         "files": {file.path.name: kind for file, kind in zip(files, kinds, strict=True)},
         "lines": survey.lines,
