@@ -192,6 +192,13 @@ impl LimitOrderBook {
         self.set(side, price, size)
     }
 
+    /// Returns what the next [`LimitOrderBook::take_best_changed`] will say.
+    #[inline]
+    #[must_use]
+    pub fn has_best_changed(&self) -> bool {
+        self.best_changed
+    }
+
     /// Returns whether a best price changed (at least once) since this was asked last.
     #[inline]
     pub fn take_best_changed(&mut self) -> bool {

@@ -145,6 +145,11 @@ impl Link {
         self.feed.constant_ns == Some(0)
     }
 
+    /// Returns whether market groups must be told to [`Link::on_group`].
+    pub(crate) fn watches_load(&self) -> bool {
+        self.backlog.is_some()
+    }
+
     /// Takes in the messages of a market group: they are load for the venue.
     #[inline]
     pub(crate) fn on_group(&mut self, rows: &[Tick]) {

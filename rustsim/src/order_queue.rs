@@ -75,6 +75,10 @@ impl OrderQueue {
         self.prices.contains(&price)
     }
 
+    pub(crate) fn prices(&self) -> &[TickIndex] {
+        &self.prices
+    }
+
     pub(crate) fn orders(&self) -> &[RestingOrder] {
         &self.orders
     }

@@ -124,6 +124,8 @@ pub fn replay<R: RowSource, S: Strategy + ?Sized>(
             next: 0,
             end_ns,
             filter,
+            has_short_way: exchange.has_short_way()
+                && matches!(filter, WakeFilter::Best | WakeFilter::Own),
             due_ns: exchange.next_due_ns(),
             touch: Touch::default(),
             events: Vec::new(),
@@ -167,6 +169,8 @@ struct Run {
     next: usize,
     end_ns: Nanos,
     filter: WakeFilter,
+    /// Groups that change no best price wake nobody by themselves.
+    has_short_way: bool,
     /// When the next thing besides a market group is due.
     due_ns: Nanos,
     touch: Touch,
@@ -186,6 +190,9 @@ impl Run {
         strategy: &mut S,
     ) -> Result<()> {
         loop {
+            if self.has_short_way && self.pass_quiet_groups(rows, exchange, strategy)? {
+                continue;
+            }
             let market_ns = match rows.get(self.next) {
                 Some(row) => row.exch_ns,
                 None if is_last => NEVER,
@@ -198,17 +205,47 @@ impl Run {
             let mut has_news = false;
             if market_ns == now_ns {
                 has_news = self.apply_next_group(rows, exchange, now_ns)?;
-                self.until_poll -= 1;
-                if self.until_poll == 0 {
-                    self.until_poll = POLL_GROUPS;
-                    strategy.poll()?;
-                }
+                self.count_groups(1, strategy)?;
             }
             if self.due_ns > now_ns && !(has_news && self.concerns_instantly(exchange)) {
                 continue;
             }
             self.settle_instant(exchange, strategy, now_ns, has_news)?;
         }
+    }
+
+    /// Takes the short way as far as it goes; returns whether that was anywhere.
+    fn pass_quiet_groups<S: Strategy + ?Sized>(
+        &mut self,
+        rows: &[Tick],
+        exchange: &mut SimulatedExchange,
+        strategy: &mut S,
+    ) -> Result<bool> {
+        let before_ns = self.due_ns.min(self.end_ns.saturating_add(1));
+        let (used, is_best_changed) = exchange.apply_quiet(&rows[self.next..], before_ns)?;
+        if used == 0 {
+            return Ok(false);
+        }
+        self.next += used;
+        self.count_groups(u32::try_from(used).unwrap_or(u32::MAX), strategy)?;
+        if is_best_changed {
+            self.due_ns = exchange.next_due_ns();
+            if self.concerns_instantly(exchange) {
+                self.settle_instant(exchange, strategy, exchange.exch_ns, true)?;
+            }
+        }
+        Ok(true)
+    }
+
+    /// Counts groups (or rows, where they are not told apart) towards the next poll.
+    #[inline]
+    fn count_groups<S: Strategy + ?Sized>(&mut self, count: u32, strategy: &mut S) -> Result<()> {
+        self.until_poll = self.until_poll.saturating_sub(count);
+        if self.until_poll == 0 {
+            self.until_poll = POLL_GROUPS;
+            strategy.poll()?;
+        }
+        Ok(())
     }
 
     /// Applies the next group; returns whether the strategy sees it at once.

@@ -229,6 +229,34 @@ impl SimulatedExchange {
         Ok(is_scheduled)
     }
 
+    /// Returns whether market groups may take the short way of [`SimulatedExchange::apply_quiet`].
+    pub(crate) fn has_short_way(&self) -> bool {
+        self.is_instant && !self.link.watches_load()
+    }
+
+    /// Applies groups before `before_ns` that concern nothing but the book, up to the first after which a best price is another; returns their rows
+    /// and whether there was such a one. Only with [`SimulatedExchange::has_short_way`].
+    #[inline]
+    pub(crate) fn apply_quiet(&mut self, rows: &[Tick], before_ns: Nanos) -> Result<(usize, bool)> {
+        let used = self.matching.apply_quiet(rows, before_ns)?;
+        let Some(last) = rows[..used].last() else {
+            return Ok((0, false));
+        };
+        self.exch_ns = last.exch_ns;
+        self.group_ns = last.exch_ns;
+        self.events += used as u64;
+        self.is_view_stale = true;
+        let is_best_changed = self.matching.recorded.book.take_best_changed();
+        if is_best_changed {
+            self.matching.cross_after_quiet(last.exch_ns);
+            if !self.matching.output.is_empty() {
+                self.send_home()?;
+            }
+            self.mark(last.exch_ns)?;
+        }
+        Ok((used, is_best_changed))
+    }
+
     /// Marks the account if the two-sided mid moved.
     fn mark(&mut self, exch_ns: Nanos) -> Result<()> {
         if let Some((bid, ask)) = self.matching.recorded.book.two_sided() {

@@ -28,7 +28,7 @@ impl Matching {
         }
         self.group_has_market = false;
         self.track_credit = STEPPED || rows.len() > 1;
-        let resting = !(self.own[0].orders().is_empty() && self.own[1].orders().is_empty());
+        let resting = !self.is_without_orders();
         if resting && self.track_credit && is_new_instant {
             self.forget_decreases();
         }
@@ -36,8 +36,11 @@ impl Matching {
             self.apply_row(row, ordinal)?;
         }
         self.indicative = !self.group_has_market;
-        if resting && self.group_has_market {
-            self.cross(rows[0].exch_ns);
+        if self.group_has_market {
+            if resting {
+                self.cross(rows[0].exch_ns);
+            }
+            self.is_cross_settled = true;
         }
         Ok(())
     }
@@ -310,7 +313,7 @@ impl Matching {
     }
 
     #[inline(never)]
-    fn cross(&mut self, now_ns: Nanos) {
+    pub(super) fn cross(&mut self, now_ns: Nanos) {
         for side in [Side::Bid, Side::Ask] {
             let Some(own_best) = self.own[side as usize].best() else {
                 continue;

@@ -4,6 +4,7 @@
 //! the exchange takes it from there to the ledger, the digest and the way home.
 
 mod market;
+mod quiet;
 mod requests;
 
 use crate::book::LimitOrderBook;
@@ -65,6 +66,8 @@ pub(crate) struct Matching {
     indicative: bool,
     group_has_market: bool,
     track_credit: bool,
+    /// Whether own orders cross the book was asked since own orders changed last.
+    is_cross_settled: bool,
     pub(crate) output: Vec<Outcome>,
     /// Time of the last message of a market that comes message by message.
     stepped_ns: Option<Nanos>,
@@ -91,6 +94,7 @@ impl Matching {
             indicative: false,
             group_has_market: false,
             track_credit: false,
+            is_cross_settled: true,
             output: Vec::new(),
             stepped_ns: None,
         })
@@ -98,6 +102,12 @@ impl Matching {
 
     pub(crate) fn is_indicative(&self) -> bool {
         self.indicative
+    }
+
+    /// Returns whether no own order rests.
+    #[inline]
+    pub(crate) fn is_without_orders(&self) -> bool {
+        self.own.iter().all(|queue| queue.orders().is_empty())
     }
 
     pub(crate) fn available(&self, side: Side, price: TickIndex, now_ns: Nanos) -> Lots {

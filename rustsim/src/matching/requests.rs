@@ -11,6 +11,7 @@ use crate::types::{
 
 impl Matching {
     pub(crate) fn handle(&mut self, request: Request, now_ns: Nanos) {
+        self.is_cross_settled = false;
         match request {
             Request::Place { id, order } => self.place(id, order, now_ns),
             Request::Cancel { id, session } => self.cancel(id, session, now_ns),
