@@ -441,8 +441,13 @@ def file_hash(path: str) -> tuple[int, str]:
 def latency_quantile_ns(latency: str, u: float) -> float:
     """Quantile of a latency model given as JSON ({"model": "gamma", "mean_ns": ..., "cv": ..., "floor_ns": ...}), unrounded."""
 
-def queue_probability_ahead(queue: str, ahead_lots: float, behind_lots: float) -> float:
-    """P(cancel is ahead) of a queue model given as JSON ({"model": "power", "n": 2})."""
+def queue_probability_ahead(
+    queue: str, ahead_lots: float, behind_lots: float, *, is_size_behind: bool = False
+) -> float:
+    """P(cancel is ahead) of a queue model given as JSON ({"model": "power", "n": 2}).
+
+    is_size_behind: an order of the cancel's size is known to be behind (read by odds_size).
+    """
 
 def validate_spec(spec: str) -> str:
     """Check a JSON spec and return it in canonical form with every default filled in; raise SpecError."""

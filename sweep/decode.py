@@ -175,6 +175,7 @@ def _world(fields: Fields) -> WorldSection:
         queue_power=queue.power,
         queue_alpha=queue.alpha,
         queue_beta=queue.beta,
+        queue_gamma=queue.gamma,
         queue_mode=queue.mode,
         replications=fields.integer("replications", low=1, high=10_000, default=1),
         impact_half_life_ms=refill,
@@ -192,6 +193,7 @@ class _Queue:
     power: Leaf = 2.0
     alpha: Leaf = 0.0
     beta: Leaf = 1.0
+    gamma: Leaf = 0.0
     mode: str = "expected"
 
 
@@ -210,8 +212,7 @@ def _queue(fields: Fields) -> _Queue:
         return _Queue()
     model, options_node = next(iter(node.value.items()))
     if model not in QUEUE_MODELS:
-        planned = model in ("odds_size", "l3")
-        message = f"The queue model {model!r} is {NOT_BUILT}" if planned else ""
+        message = f"The queue model {model!r} is {NOT_BUILT}" if model == "l3" else ""
         message = message or f"Unknown queue model {model!r}"
         hint = did_you_mean(model, QUEUE_MODELS)
         reading.problems.add(options_node, message, hint, at_key=True)
@@ -222,9 +223,11 @@ def _queue(fields: Fields) -> _Queue:
         low = 1.0 if model == "power3" else 0.0
         rule = Rule(kind="float", low=low, high=64.0, is_open=model != "power3")
         found["power"] = options.leaf("n", rule)
-    elif model == "odds":
+    elif model in ("odds", "odds_size"):
         found["alpha"] = options.leaf("alpha", Rule(kind="float", low=-50.0, high=50.0))
         found["beta"] = options.leaf("beta", Rule(kind="float", low=0.0, high=50.0))
+        if model == "odds_size":
+            found["gamma"] = options.leaf("gamma", Rule(kind="float", low=-50.0, high=50.0))
     mode = options.option("mode", QUEUE_MODES, default="expected")
     options.close()
     return _Queue(model=model, mode=mode, **found)

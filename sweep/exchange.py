@@ -110,6 +110,8 @@ def _queue(world: Mapping[str, Any]) -> dict[str, Any]:
     spec = {"model": world["queue"], "mode": world["queue_mode"]}
     if world["queue"].startswith("power"):
         spec["n"] = world["queue_power"]
-    elif world["queue"] == "odds":
+    elif world["queue"].startswith("odds"):
         spec |= {"alpha": world["queue_alpha"], "beta": world["queue_beta"]}
+    if world["queue"] == "odds_size":
+        spec["gamma"] = world["queue_gamma"]
     return spec

@@ -12,17 +12,21 @@ import rustsim
 from sweep.cells import Cell, cells_from_json, cells_to_json, plan_cells
 from sweep.data import TapeInfo, has_book
 from sweep.decode_strategy import strategy_source_hash
-from sweep.errors import StudyLockedError
+from sweep.errors import InputError, StudyLockedError
 from sweep.exchange import check_money
 from sweep.importing import ensure_in_parallel
 from sweep.job import RunnerSpec, SweepJob
+from sweep.reading import Leaf, leaf_words
 from sweep.schema import PROFILES, Study
 from sweep.space import ChoiceSpace, FloatSpace, IntSpace, Scalar, Space
 from sweep.studyfolder import PLAN_FORMAT, PLAN_NAME, STUDY_NAME, read_plan, replace_file
+from sweep.support import EVERY_EVENT
+from sweep.survey import survey_tape
 from sweep.template import constants, to_template
 
 TAPES_FOLDER: Final = ".tapes"
 RUNNER_TARGET: Final = "sweep.trial:CellRunner"
+READS_SIZES: Final = "odds_size"  # the queue model that compares sizes of single orders
 
 # What the optimiser calls the options of its samplers.
 _SAMPLER_NAMES: Final[dict[tuple[str, str], str]] = {
@@ -62,13 +66,15 @@ def make_plan(
 
     Raises:
         DataError: The data is refused.
-        InputError: The product is an inverse contract and the venue gives no tick value.
+        InputError: The product is an inverse contract and the venue gives no tick value, or the
+            queue model reads sizes of orders that a tape does not show.
         StudyLockedError: The folder holds a study of this name that was started otherwise.
     """
     cache = runs_dir.resolve() / TAPES_FOLDER
     tapes = ensure_in_parallel(study.data.source, cache, jobs, progress)
     for tape in tapes:
         check_money(tape.instrument, study.venue.tick_value)
+        _check_sizes(tape, study.world.queue, progress)
         if progress is not None:
             _tell_doubts(tape, study.venue.profile, progress)
     cells = plan_cells(
@@ -133,6 +139,26 @@ def _tell_doubts(tape: TapeInfo, profile: str, tell: Callable[[str], None]) -> N
     if own in PROFILES and own != profile:
         message = f"the product trades under the venue profile {own}, the study says {profile}"
         tell(f"{tape.path.name}: {message}; fees, taxes and visible levels are the study's")
+
+
+def _check_sizes(tape: TapeInfo, model: Leaf, tell: Callable[[str], None] | None) -> None:
+    """Refuse a queue model that reads sizes of orders on a feed that does not show them.
+
+    Raises:
+        InputError: A change of a level in this tape is no single order.
+    """
+    if READS_SIZES not in leaf_words(model):
+        return
+    support = survey_tape(tape.path).document["support"]
+    verdict = next((item for item in support if item["question"] == EVERY_EVENT), None)
+    if verdict is None or verdict["answer"] == "yes":
+        return
+    reason = f"{verdict['words']} ({verdict['reason']})"
+    message = f"{tape.path.name}: the queue model {READS_SIZES} needs one row per order event"
+    if verdict["answer"] == "no":
+        raise InputError(f"{message}. {reason}. Use world.queue odds for this feed")
+    if tell is not None:
+        tell(f"{message}: {reason}; odds is safe, fitted on this feed")
 
 
 def _tape_to_json(tape: TapeInfo) -> dict[str, Any]:

@@ -35,6 +35,7 @@ QUEUE_MODELS: Final = (
     "log",
     "log2",
     "odds",
+    "odds_size",
 )
 QUEUE_MODES: Final = ("expected", "sampled")
 WAKES: Final = ("best", "touch", "every", "own")
@@ -156,8 +157,9 @@ class WorldSection:
         regime: Calm and stressed stretches; None: always calm.
         queue: Queue model: who cancels, those ahead of us or behind.
         queue_power: Exponent of the power models.
-        queue_alpha: Intercept of the `odds` model.
-        queue_beta: Slope of the `odds` model.
+        queue_alpha: Intercept of the odds models.
+        queue_beta: Slope of the odds models.
+        queue_gamma: What a known size behind adds to the log-odds of `odds_size`.
         queue_mode: `expected` moves the queue by the mean, `sampled` draws.
         replications: Independent random worlds per slice.
         impact_half_life_ms: Refill of liquidity we took; None means never.
@@ -175,6 +177,7 @@ class WorldSection:
     queue_power: Leaf
     queue_alpha: Leaf
     queue_beta: Leaf
+    queue_gamma: Leaf
     queue_mode: str
     replications: int
     impact_half_life_ms: Leaf | None

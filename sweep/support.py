@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal
 
+EVERY_EVENT: Final = "Is every event of the book told by itself?"
+
 Answer = Literal["yes", "partly", "no"]
 
 # Shares above which something counts as the rule, and below which as an exception.
@@ -93,7 +95,7 @@ def _queue_position(document: Mapping[str, Any]) -> Verdict:
 def _every_event(document: Mapping[str, Any]) -> Verdict | None:
     measured = document["measured"]
     grid = measured["image_grid"]
-    question = "Is every event of the book told by itself?"
+    question = EVERY_EVENT
     if not _book_rows(measured):
         return None
     if grid is not None:

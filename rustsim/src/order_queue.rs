@@ -1,5 +1,6 @@
 //! Own resting orders: one FIFO `OrderQueue` per side, best price first and in arrival order within a price.
 
+use crate::queue::Sizes;
 use crate::types::{AHEAD_ONE, Lots, Nanos, OrderId, Side, TickIndex};
 
 /// What is known about the volume ahead of an own order.
@@ -26,6 +27,8 @@ pub(crate) struct RestingOrder {
     pub(crate) knowledge: Knowledge,
     /// Value of `ahead` before the first decrease of the current instant, while that decrease may still turn out to be a print.
     pub(crate) ahead_before_decrease: Option<i64>,
+    /// Sizes that joined behind; kept only for queue models that read them.
+    pub(crate) sizes_behind: Sizes,
     pub(crate) arrival_ns: Nanos,
     pub(crate) ahead_at_arrival: i64,
     pub(crate) post_only: bool,

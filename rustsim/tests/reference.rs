@@ -126,6 +126,9 @@ fn spec_of(rules: &Rules) -> SimSpec {
         Queue::Odds(alpha, beta) => {
             json!({"model": "odds", "alpha": alpha, "beta": beta, "mode": mode})
         }
+        Queue::OddsSize(alpha, beta, gamma) => {
+            json!({"model": "odds_size", "alpha": alpha, "beta": beta, "gamma": gamma, "mode": mode})
+        }
     };
     let [place, cancel, amend, report, feed] = &rules.latency;
     let json = json!({

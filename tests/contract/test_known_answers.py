@@ -11,6 +11,7 @@ from statistics import NormalDist
 import pytest
 
 import rustsim
+from sweep.schema import QUEUE_MODELS
 from tests.toys.venue import (
     ASK,
     BID,
@@ -30,6 +31,7 @@ from tests.toys.venue import (
 
 # 70 lots ahead, 50 behind, 24 cancelled: model, its numbers, P(ahead), lots taken from ahead and
 # left there.
+ODDS_SIZE = {"alpha": -1.81, "beta": 0.59, "gamma": -2.0}
 DECAY = [
     ("back", {}, 0.0, 0.0, 70.0),
     ("uniform", {}, 0.583333, 14.0, 56.0),
@@ -40,8 +42,10 @@ DECAY = [
     ("log", {}, 0.520188, 12.48450, 57.51550),
     ("log2", {}, 0.180151, 4.32362, 65.67638),
     ("odds", {"alpha": -1.81, "beta": 0.59}, 0.166383, 3.99319, 66.00681),
+    ("odds_size", ODDS_SIZE, 0.166383, 3.99319, 66.00681),
+    ("front", {}, 1.0, 24.0, 46.0),
 ]
-MODELS = [(model, numbers) for model, numbers, *_ in DECAY] + [("front", {})]
+MODELS = [(model, numbers) for model, numbers, *_ in DECAY]
 
 
 @pytest.mark.parametrize(("model", "numbers", "probability", "taken", "left"), DECAY)
@@ -74,6 +78,57 @@ def test_a_cancel_takes_no_more_than_there_is_on_either_side(
         level(venue, 2, BID, 100, 96)
         level(venue, 3, BID, 100, 16)
         assert 0 <= ahead(venue, order) <= 16
+
+
+def test_every_model_has_its_numbers_here() -> None:
+    assert {model for model, *_ in DECAY} == set(QUEUE_MODELS)
+
+
+@pytest.mark.parametrize(("model", "numbers"), MODELS)
+def test_certain_cancels_need_no_model(model: str, numbers: dict[str, float]) -> None:
+    queue = json.dumps({"model": model} | numbers)
+    for is_known in (False, True):
+        nothing_ahead = rustsim.queue_probability_ahead(queue, 0.0, 5.0, is_size_behind=is_known)
+        nothing_behind = rustsim.queue_probability_ahead(queue, 5.0, 0.0, is_size_behind=is_known)
+        assert (nothing_ahead, nothing_behind) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize(("model", "numbers"), MODELS)
+def test_sampled_cancels_fall_whole_on_one_side_as_often_as_the_model_says(
+    model: str, numbers: dict[str, float]
+) -> None:
+    queue = {"model": model, "mode": "sampled"} | numbers
+    probability = rustsim.queue_probability_ahead(json.dumps(queue), 70.0, 50.0)
+    left = []
+    for seed in range(400):
+        venue = exchange(queue=queue, seed=seed)
+        level(venue, 1, BID, 100, 70)
+        order = venue.place_order(BUY, 100, 1)
+        level(venue, 2, BID, 100, 120)
+        level(venue, 3, BID, 100, 96)
+        left.append(ahead(venue, order))
+    assert set(left) <= {46.0, 70.0}
+    # Four standard deviations of a share of 400.
+    assert left.count(46.0) / 400 == pytest.approx(probability, abs=0.1)
+
+
+def test_a_size_that_joined_behind_is_likely_the_one_that_leaves() -> None:
+    known = rustsim.queue_probability_ahead(
+        json.dumps({"model": "odds_size"} | ODDS_SIZE), 70.0, 50.0, is_size_behind=True
+    )
+    assert known == pytest.approx(0.026301, abs=5e-7)
+    venue = exchange(queue={"model": "odds_size"} | ODDS_SIZE)
+    level(venue, 1, BID, 100, 70)
+    order = venue.place_order(BUY, 100, 1)
+    level(venue, 2, BID, 100, 94)
+    level(venue, 3, BID, 100, 120)
+    # 24 lots joined behind us, and 24 leave: one such order is known, and no second one.
+    level(venue, 4, BID, 100, 96)
+    left = 70 - 24 * known
+    assert ahead(venue, order) == pytest.approx(left, abs=6e-6)
+    level(venue, 5, BID, 100, 72)
+    odds = math.exp(-1.81) * (left / (96 - left)) ** 0.59
+    assert ahead(venue, order) == pytest.approx(left - 24 * odds / (1 + odds), abs=1e-5)
 
 
 def test_a_trade_leaves_the_queue_before_the_depth_update_that_reflects_it() -> None:

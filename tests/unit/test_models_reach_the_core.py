@@ -19,6 +19,7 @@ OPTIONS = {
     "power2": "{power2: {n: 3}}",
     "power3": "{power3: {n: 3, mode: sampled}}",
     "odds": "{odds: {alpha: -1.8, beta: 0.6}}",
+    "odds_size": "{odds_size: {alpha: -1.8, beta: 0.6, gamma: -2}}",
 }
 
 
@@ -37,8 +38,9 @@ def test_queue_model(model: str) -> None:
     assert queue["model"] == model
     if model.startswith("power"):
         assert queue["n"] == 3.0
-    if model == "odds":
+    if model.startswith("odds"):
         assert (queue["alpha"], queue["beta"]) == (-1.8, 0.6)
+        assert queue["gamma"] == (-2.0 if model == "odds_size" else 0.0)
 
 
 LATENCIES: dict[str, tuple[str, dict[str, Any]]] = {

@@ -307,9 +307,9 @@ CASES: dict[str, tuple[str, str, str, str, str]] = {
     ),
     "planned queue model": (
         "queue: back",
-        "queue: {§odds_size: {alpha: 1}}",
-        "world.queue.odds_size",
-        "'odds_size' is not built yet",
+        "queue: {§l3: {alpha: 1}}",
+        "world.queue.l3",
+        "'l3' is not built yet",
         "",
     ),
     # --- names that reach the file system, other processes or the interpreter ---

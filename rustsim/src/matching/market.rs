@@ -101,6 +101,7 @@ impl Matching {
     fn forget_decreases(&mut self) {
         for order in self.own.iter_mut().flat_map(OrderQueue::orders_mut) {
             order.ahead_before_decrease = None;
+            order.sizes_behind.settle();
         }
     }
 
@@ -108,6 +109,7 @@ impl Matching {
         for order in self.own.iter_mut().flat_map(OrderQueue::orders_mut) {
             if order.knowledge == Knowledge::Followed && concerns(order) {
                 order.knowledge = Knowledge::Hidden;
+                order.sizes_behind.clear();
             }
         }
     }
@@ -154,9 +156,18 @@ impl Matching {
                     order.ahead = after;
                 }
                 Knowledge::Hidden | Knowledge::Followed => {
+                    if self.queue.reads_sizes()
+                        && order.knowledge == Knowledge::Followed
+                        && row.qty > before
+                    {
+                        order.sizes_behind.add(row.qty - before);
+                    }
                     order.knowledge = Knowledge::Followed;
                     order.ahead = order.ahead.min(after);
                 }
+            }
+            if row.qty == 0 {
+                order.sizes_behind.clear();
             }
         }
     }
@@ -179,14 +190,17 @@ impl Matching {
                 continue;
             }
             let streams = &self.streams;
+            let is_size_behind = self.queue.reads_sizes()
+                && order.sizes_behind.take(before - after, self.track_credit);
+            let ahead = order.ahead.min(level);
             let part =
                 self.queue
-                    .part_ahead(self.mode, order.ahead.min(level), level, cancelled, || {
+                    .part_ahead(self.mode, ahead, level, cancelled, is_size_behind, || {
                         *drawn.get_or_insert_with(|| {
                             streams.uniform(Purpose::QueueDecay, at_ns, ordinal)
                         })
                     });
-            order.ahead = (order.ahead.min(level) - part)
+            order.ahead = (ahead - part)
                 .max(ahead_of_last)
                 .min(units(Lots::from(after)));
             ahead_of_last = order.ahead;
@@ -241,6 +255,7 @@ impl Matching {
                 (reordered, order.knowledge, order.ahead_before_decrease)
             {
                 order.ahead = ahead;
+                order.sizes_behind.put_back();
             }
         }
         self.trade_own_fill(row, side);
@@ -264,6 +279,11 @@ impl Matching {
                 row.exch_ns,
                 ordinal,
             );
+        }
+        if self.queue.reads_sizes() && change.after == 0 {
+            for order in self.own[side as usize].level_mut(row.price) {
+                order.sizes_behind.clear();
+            }
         }
     }
 

@@ -3,6 +3,7 @@
 use super::{Incoming, Matching, Request};
 use crate::consumed::units;
 use crate::order_queue::{Knowledge, RestingOrder};
+use crate::queue::Sizes;
 use crate::spec::BelowFilled;
 use crate::types::{
     EventKind, Lots, Nanos, OrderId, OrderRequest, OrderType, Reason, Side, TakePolicy, TickIndex,
@@ -204,6 +205,7 @@ impl Matching {
             ahead,
             knowledge,
             ahead_before_decrease: None,
+            sizes_behind: Sizes::default(),
             arrival_ns: now_ns,
             ahead_at_arrival: if in_view { ahead } else { -1 },
             post_only: incoming.post_only,

@@ -33,16 +33,18 @@ pub(crate) fn latency_quantile_ns(latency: &str, u: f64) -> PyResult<f64> {
     Ok(LatencyModel::build(&spec)?.quantile_ns(u))
 }
 
-/// P(cancel is ahead) of a queue model given as JSON.
+/// P(cancel is ahead) of a queue model given as JSON; the last argument says whether an order of the cancel's size is known to be behind.
 #[pyfunction]
+#[pyo3(signature = (queue, ahead_lots, behind_lots, *, is_size_behind = false))]
 pub(crate) fn queue_probability_ahead(
     queue: &str,
     ahead_lots: f64,
     behind_lots: f64,
+    is_size_behind: bool,
 ) -> PyResult<f64> {
     let spec: QueueSpec =
         serde_json::from_str(queue).map_err(|e| Error::Spec(format!("queue: {e}")))?;
-    Ok(QueueDecay::build(&spec)?.probability_ahead(ahead_lots, behind_lots))
+    Ok(QueueDecay::build(&spec)?.probability_ahead(ahead_lots, behind_lots, is_size_behind))
 }
 
 /// Check a JSON spec and return it in canonical form with every default filled in; raise SpecError.

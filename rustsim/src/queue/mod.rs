@@ -4,6 +4,10 @@
 //! (feasible range, expected or sampled mode) is the same for all models and lives here.
 //! To add a model: a file with its formula, and one line in the table below.
 
+mod sizes;
+
+pub use sizes::Sizes;
+
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -28,10 +32,12 @@ pub struct QueueSpec {
     pub model: String,
     /// Exponent of the power models.
     pub n: f64,
-    /// Intercept of `odds`.
+    /// Intercept of the odds models.
     pub alpha: f64,
-    /// Slope of `odds`.
+    /// Slope of the odds models.
     pub beta: f64,
+    /// What a known size behind adds to the log-odds of `odds_size`.
+    pub gamma: f64,
     /// Expected or sampled.
     pub mode: Mode,
 }
@@ -43,6 +49,7 @@ impl Default for QueueSpec {
             n: 2.0,
             alpha: 0.0,
             beta: 1.0,
+            gamma: 0.0,
             mode: Mode::Expected,
         }
     }
@@ -50,10 +57,17 @@ impl Default for QueueSpec {
 
 /// One model: the formula for a level with lots on both sides of the order.
 trait Decay: Sized {
+    /// Whether it asks for sizes known to be behind.
+    const READS_SIZES: bool = false;
     /// Builds the model from a spec that names it; refuses parameters out of range.
     fn new(spec: &QueueSpec) -> Result<Self>;
     /// Returns the probability that a cancel is ahead, for `ahead > 0` and `behind > 0`.
     fn probability_ahead(self, ahead: f64, behind: f64) -> f64;
+    /// The same, told whether an order of the cancel's size is known to be behind.
+    #[inline]
+    fn probability_of_size(self, ahead: f64, behind: f64, _is_size_behind: bool) -> f64 {
+        self.probability_ahead(ahead, behind)
+    }
 }
 
 macro_rules! models {
@@ -86,9 +100,17 @@ macro_rules! models {
                 }
             }
 
+            /// Returns whether it asks for the sizes known to be behind ([`Sizes`]).
+            #[must_use]
+            pub fn reads_sizes(self) -> bool {
+                match self { $(Self::$model(_) => <$module::$model as Decay>::READS_SIZES,)+ }
+            }
+
             #[inline]
-            fn formula(self, ahead: f64, behind: f64) -> f64 {
-                match self { $(Self::$model(model) => model.probability_ahead(ahead, behind),)+ }
+            fn formula(self, ahead: f64, behind: f64, is_size_behind: bool) -> f64 {
+                match self {
+                    $(Self::$model(model) => model.probability_of_size(ahead, behind, is_size_behind),)+
+                }
             }
         }
     };
@@ -104,26 +126,27 @@ models! {
     "log" => log::Log,
     "log2" => log2::Log2,
     "odds" => odds::Odds,
+    "odds_size" => odds_size::OddsSize,
 }
 
 impl QueueDecay {
-    /// Returns the probability that a cancel is ahead, given lots ahead and behind.
+    /// Returns the probability that a cancel is ahead, given lots ahead and behind, and whether an order of its size is known to be behind.
     ///
     /// 0 if nothing is ahead, 1 if nothing is behind, whatever the model.
     #[must_use]
-    pub fn probability_ahead(self, ahead: f64, behind: f64) -> f64 {
+    pub fn probability_ahead(self, ahead: f64, behind: f64, is_size_behind: bool) -> f64 {
         if ahead <= 0.0 {
             return 0.0;
         }
         if behind <= 0.0 {
             return 1.0;
         }
-        self.formula(ahead, behind)
+        self.formula(ahead, behind, is_size_behind)
     }
 
     /// Returns how much of a cancel of `cancelled` lots comes off `ahead` (both in 1/2^20 lot), the level having held `level` before.
     ///
-    /// `uniform` is the draw of the sampled mode, asked for only when that mode needs one.
+    /// `is_size_behind` says whether an order of its size is known to be behind, for models that read sizes. `uniform` is the draw of the sampled mode, asked for only when that mode needs one.
     #[must_use]
     pub fn part_ahead(
         self,
@@ -131,6 +154,7 @@ impl QueueDecay {
         ahead: i64,
         level: i64,
         cancelled: i64,
+        is_size_behind: bool,
         uniform: impl FnOnce() -> f64,
     ) -> i64 {
         debug_assert!(ahead <= level, "ahead {ahead} exceeds its level {level}");
@@ -144,7 +168,8 @@ impl QueueDecay {
         if least == most {
             return least;
         }
-        let probability = self.probability_ahead(units_to_lots(ahead), units_to_lots(behind));
+        let (a, b) = (units_to_lots(ahead), units_to_lots(behind));
+        let probability = self.probability_ahead(a, b, is_size_behind);
         match mode {
             Mode::Expected => {
                 lots_to_units(probability * units_to_lots(cancelled)).clamp(least, most)
@@ -196,6 +221,9 @@ mod tests {
         match *parameters {
             [n] => spec.n = n,
             [alpha, beta] => (spec.alpha, spec.beta) = (alpha, beta),
+            [alpha, beta, gamma] => {
+                (spec.alpha, spec.beta, spec.gamma) = (alpha, beta, gamma);
+            }
             _ => {}
         }
         QueueDecay::build(&spec).expect("a known model")
@@ -203,7 +231,7 @@ mod tests {
 
     fn moved(model: QueueDecay, ahead: i64, behind: i64, cancel: i64) -> f64 {
         let (a, b, c) = (ahead * AHEAD_ONE, behind * AHEAD_ONE, cancel * AHEAD_ONE);
-        units_to_lots(model.part_ahead(Mode::Expected, a, a + b, c, || {
+        units_to_lots(model.part_ahead(Mode::Expected, a, a + b, c, false, || {
             unreachable!("expected mode draws nothing")
         }))
     }
@@ -221,14 +249,33 @@ mod tests {
             (model("log", &[]), 0.520_188, 12.484_50),
             (model("log2", &[]), 0.180_151, 4.323_62),
             (model("odds", &[-1.81, 0.59]), 0.166_383, 3.993_19),
+            (
+                model("odds_size", &[-1.81, 0.59, -2.0]),
+                0.166_383,
+                3.993_19,
+            ),
         ];
         for (model, probability, part) in cases {
             assert!(
-                (model.probability_ahead(70.0, 50.0) - probability).abs() < 1e-6,
+                (model.probability_ahead(70.0, 50.0, false) - probability).abs() < 1e-6,
                 "{model:?}"
             );
             assert!((moved(model, 70, 50, 24) - part).abs() < 1e-5, "{model:?}");
         }
+    }
+
+    #[test]
+    fn a_size_known_to_be_behind_moves_the_odds_of_odds_size_only() {
+        for name in QueueDecay::NAMES {
+            let model = model(name, &[-1.81, 0.59, -2.0]);
+            let change = model.probability_ahead(70.0, 50.0, true)
+                - model.probability_ahead(70.0, 50.0, false);
+            assert_eq!(change != 0.0, model.reads_sizes(), "{name}");
+        }
+        let model = model("odds_size", &[-1.81, 0.59, -2.0]);
+        assert!((model.probability_ahead(70.0, 50.0, true) - 0.026_301).abs() < 1e-6);
+        assert!(model.probability_ahead(0.0, 50.0, false) <= 0.0);
+        assert!(model.probability_ahead(70.0, 0.0, true) >= 1.0);
     }
 
     #[test]
@@ -262,13 +309,14 @@ mod tests {
             ("power", f64::NAN, 0.0, 1.0),
             ("odds", 2.0, 51.0, 1.0),
             ("odds", 2.0, 0.0, -0.1),
+            ("odds_size", 2.0, -50.1, 1.0),
         ] {
             let spec = QueueSpec {
                 model: name.into(),
                 n,
                 alpha,
                 beta,
-                mode: Mode::Expected,
+                ..QueueSpec::default()
             };
             assert!(QueueDecay::build(&spec).is_err(), "{spec:?}");
         }
@@ -278,11 +326,11 @@ mod tests {
     fn sampled_mode_takes_one_of_the_ends() {
         let (a, l, c) = (70 * AHEAD_ONE, 120 * AHEAD_ONE, 24 * AHEAD_ONE);
         assert_eq!(
-            model("uniform", &[]).part_ahead(Mode::Sampled, a, l, c, || 0.58),
+            model("uniform", &[]).part_ahead(Mode::Sampled, a, l, c, false, || 0.58),
             c
         );
         assert_eq!(
-            model("uniform", &[]).part_ahead(Mode::Sampled, a, l, c, || 0.59),
+            model("uniform", &[]).part_ahead(Mode::Sampled, a, l, c, false, || 0.59),
             0
         );
     }

@@ -146,6 +146,8 @@ pub fn rules(seed: u64) -> Rules {
             Queue::Log,
             Queue::Log2,
             Queue::Odds(-1.81, 0.59),
+            Queue::OddsSize(0.7, 0.59, -2.5),
+            Queue::OddsSize(-0.5, 1.0, 3.0),
         ]),
         is_sampled: dice.is_one_in(2),
         below_filled_cancels: dice.is_one_in(2),

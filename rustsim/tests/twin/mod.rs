@@ -24,6 +24,8 @@ pub enum Queue {
     Log2,
     /// Intercept and slope.
     Odds(f64, f64),
+    /// Intercept, slope and what a known size behind adds.
+    OddsSize(f64, f64, f64),
 }
 
 /// When a market group wakes the strategy.

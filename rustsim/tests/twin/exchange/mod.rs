@@ -47,6 +47,9 @@ pub struct Own {
     pub ahead: Option<i64>,
     /// Whether the level left the view while the order rested, and has not shown since.
     pub is_hidden: bool,
+    /// Sizes that joined the level behind it, and those of them that cancels of this group took away.
+    pub sizes_behind: Vec<Lots>,
+    pub sizes_gone: Vec<Lots>,
     pub ahead_at_arrival: Option<i64>,
     pub arrival_ns: Nanos,
 }
@@ -114,6 +117,17 @@ fn other(side: Side) -> Side {
 impl Own {
     fn key(&self) -> Key {
         (self.side, self.price)
+    }
+
+    /// The level left the view, or the data have a hole.
+    fn hide(&mut self) {
+        self.is_hidden = self.ahead.is_some();
+        self.forget_sizes();
+    }
+
+    fn forget_sizes(&mut self) {
+        self.sizes_behind.clear();
+        self.sizes_gone.clear();
     }
 }
 
@@ -212,6 +226,9 @@ impl Exchange {
     /// Applies a whole group; `first_row` is the ordinal of its first row.
     pub fn group(&mut self, first_row: u64, rows: &[Tick]) {
         self.credit.clear();
+        self.resting
+            .iter_mut()
+            .for_each(|own| own.sizes_gone.clear());
         for (row, tick) in (first_row..).zip(rows) {
             self.row(row, tick);
         }
@@ -233,9 +250,7 @@ impl Exchange {
 
     fn row(&mut self, row: u64, tick: &Tick) {
         if tick.flags & FLAG_GAP != 0 {
-            self.resting
-                .iter_mut()
-                .for_each(|own| own.is_hidden = own.ahead.is_some());
+            self.resting.iter_mut().for_each(Own::hide);
         }
         let side = Side::from_code(tick.side).unwrap();
         match tick.kind {
@@ -249,9 +264,7 @@ impl Exchange {
 
     fn clear(&mut self) {
         self.book = [BTreeMap::new(), BTreeMap::new()];
-        self.resting
-            .iter_mut()
-            .for_each(|own| own.is_hidden = own.ahead.is_some());
+        self.resting.iter_mut().for_each(Own::hide);
         self.consumed.clear();
         self.credit.clear();
     }
@@ -267,7 +280,7 @@ impl Exchange {
             self.resting
                 .iter_mut()
                 .filter(|own| own.key() == key)
-                .for_each(|own| own.is_hidden = own.ahead.is_some());
+                .for_each(Own::hide);
             return;
         }
         let before = self.size(side, tick.price);
@@ -289,6 +302,12 @@ impl Exchange {
         self.set_size(side, tick.price, after);
         self.set_consumed(key, units.min(after * AHEAD_ONE), now);
         for own in self.resting.iter_mut().filter(|own| own.key() == key) {
+            if after > before && own.ahead.is_some() && !own.is_hidden {
+                own.sizes_behind.push(after - before);
+            }
+            if after == 0 {
+                own.forget_sizes();
+            }
             own.is_hidden = false;
             own.ahead = match own.ahead {
                 Some(ahead) => Some(ahead.min(after * AHEAD_ONE)),
@@ -319,10 +338,15 @@ impl Exchange {
             let c = gone * AHEAD_ONE;
             let low = (c - b).max(0);
             let high = a.min(c);
+            let place = own.sizes_behind.iter().position(|size| *size == gone);
+            if let Some(place) = place {
+                own.sizes_gone.push(own.sizes_behind.remove(place));
+            }
             let p = probability_ahead(
                 self.rules.queue,
                 a as f64 / AHEAD_ONE as f64,
                 b as f64 / AHEAD_ONE as f64,
+                place.is_some(),
             );
             let taken = if self.rules.is_sampled {
                 let u = self.streams.uniform(Purpose::QueueDecay, now, row);
@@ -367,6 +391,10 @@ impl Exchange {
             .filter(|own| own.key() == key && !own.is_hidden && own.ahead.is_some())
         {
             own.ahead = aheads.get(&own.id).copied().or(own.ahead);
+            if reordered > 0 {
+                let gone = std::mem::take(&mut own.sizes_gone);
+                own.sizes_behind.extend(gone);
+            }
         }
         let displayed = self.size(side, price) + credit;
         let is_in_window = !self.is_out_of_window(side, price);
@@ -425,6 +453,11 @@ impl Exchange {
                 .filter(|own| own.key() == key && !own.is_hidden)
             {
                 own.ahead = own.ahead.map(|ahead| ahead.min(after * AHEAD_ONE));
+            }
+        }
+        if after == 0 {
+            for own in self.resting.iter_mut().filter(|own| own.key() == key) {
+                own.forget_sizes();
             }
         }
     }
@@ -534,8 +567,8 @@ impl Exchange {
     }
 }
 
-/// P(a cancel is ahead) with `a` lots ahead and `b` behind.
-pub fn probability_ahead(queue: Queue, a: f64, b: f64) -> f64 {
+/// P(a cancel is ahead) with `a` lots ahead and `b` behind, and whether an order of its size is known to be behind.
+pub fn probability_ahead(queue: Queue, a: f64, b: f64, is_size_behind: bool) -> f64 {
     match queue {
         _ if a <= 0.0 => 0.0,
         _ if b <= 0.0 => 1.0,
@@ -548,5 +581,9 @@ pub fn probability_ahead(queue: Queue, a: f64, b: f64) -> f64 {
         Queue::Log => 1.0 - libm::log1p(b) / (libm::log1p(a) + libm::log1p(b)),
         Queue::Log2 => 1.0 - libm::log1p(b) / libm::log1p(a + b),
         Queue::Odds(alpha, beta) => 1.0 / (1.0 + libm::exp(-alpha) * libm::pow(b / a, beta)),
+        Queue::OddsSize(alpha, beta, gamma) => {
+            let alpha = if is_size_behind { alpha + gamma } else { alpha };
+            1.0 / (1.0 + libm::exp(-alpha) * libm::pow(b / a, beta))
+        }
     }
 }

@@ -136,6 +136,8 @@ impl Exchange {
             session,
             ahead: None,
             is_hidden: false,
+            sizes_behind: Vec::new(),
+            sizes_gone: Vec::new(),
             ahead_at_arrival: None,
             arrival_ns: now,
         };
