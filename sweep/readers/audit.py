@@ -5,11 +5,15 @@ decides. Nothing is dropped or mended without being counted here, and the counts
 tape.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from sweep.errors import DataError, InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 Action = Literal["error", "drop", "repair", "count"]
 ACTIONS: Final[dict[Action, str]] = {
@@ -32,6 +36,14 @@ class Rule:
 
     doc: str
     actions: tuple[Action, ...] = ("error",)
+
+
+Where = Callable[[int], str]
+
+
+def numbered(unit: str, numbers: Any) -> Where:
+    """Return what names rows by their numbers: `line 17`."""
+    return lambda row: f"{unit} {numbers[row]}"
 
 
 @dataclass(slots=True)
@@ -104,6 +116,35 @@ class Audit:
             advice = f" (data.source.check.{rule} may be {' or '.join(others)})" if others else ""
             raise DataError(f"{self.source}: {where}: {detail}{advice}")
         return action
+
+    def hit_rows(
+        self,
+        rule: str,
+        bad: "npt.NDArray[np.bool_]",
+        where: Where,
+        detail: str | Callable[[int], str],
+        found: Any = None,
+    ) -> Action | None:
+        """Count the rows that break a rule and return what to do about them, None if none does.
+
+        Args:
+            rule: Name of the rule.
+            bad: Which rows break it.
+            where: Names a row as `hit` wants it.
+            detail: What was expected, or what says it of a row.
+            found: What is there in each row; told after `detail`. None: `detail` says it all.
+
+        Raises:
+            DataError: As `hit`.
+        """
+        if not bad.any():
+            return None
+        row = int(bad.argmax())
+        told = detail if isinstance(detail, str) else detail(row)
+        if found is not None:
+            value = found[row]
+            told = f"{told}, found {value.item() if hasattr(value, 'item') else value!r}"
+        return self.hit(rule, where(row), told, count=int(bad.sum()))
 
     def report(self) -> dict[str, dict[str, Any]]:
         """Return action, count and first place by rule, as plain JSON."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from sweep.readers.audit import Audit, Rule
+from sweep.readers.audit import Audit, Rule, numbered
 from sweep.readers.exact_numbers import integers
 from sweep.readers.json_lines import JSON_RULES, block_lines, decode, explain
 from sweep.readers.text_lines import Block
@@ -143,11 +143,12 @@ class LineDecoder:
         lines = block_lines(block, self.source)
         number = np.arange(block.first_line, block.first_line + len(lines))
         is_good = lines.str.contains(_LOCAL_FORM).fill_null(value=False)
-        if not is_good.all():
-            bad = ~is_good.to_numpy()
-            row = int(bad.argmax())
-            detail = f"expected a local time in ns, a space and JSON, found {lines[row]!r:.60}"
-            self.audit.hit("bad_line", f"line {number[row]}", detail, count=int(bad.sum()))
+        self.audit.hit_rows(
+            "bad_line",
+            ~is_good.to_numpy(),
+            numbered("line", number),
+            lambda row: f"expected a local time in ns, a space and JSON, found {lines[row]!r:.60}",
+        )
         frame = pl.DataFrame({"number": number, "line": lines}).filter(is_good)
         at = pl.col("line").str.find(" ", literal=True)
         text = pl.col("text").str
@@ -247,10 +248,12 @@ class LineDecoder:
                 found[title] = np.where(is_missing | ~good, 0, found[title] * scale)
         if kind == "depth":
             bad |= found["first_id"] > found["last_id"]
-        if bad.any():
-            row = int(bad.argmax())
-            detail = f"a {kind} message of another form: {frame.row(row, named=True)!r:.160}"
-            self.audit.hit("bad_line", f"line {frame['number'][row]}", detail, count=int(bad.sum()))
+        self.audit.hit_rows(
+            "bad_line",
+            bad,
+            numbered("line", frame["number"]),
+            lambda row: f"a {kind} message of another form: {frame.row(row, named=True)!r:.160}",
+        )
         kept = frame.drop([*wanted]).with_columns(
             **{f"{t}_ns" if t in ("event", "at") else t: pl.Series(v) for t, v in found.items()}
         )

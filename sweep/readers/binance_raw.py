@@ -28,7 +28,7 @@ import numpy.typing as npt
 
 from sweep.errors import DataError
 from sweep.products import Product
-from sweep.readers.audit import Rule
+from sweep.readers.audit import Rule, numbered
 from sweep.readers.binance_depth import CHAIN_RULES, DepthChain, Run, State
 from sweep.readers.binance_lines import LINE_RULES, LineDecoder, Messages, Snapshot
 from sweep.readers.binance_quotes import QUOTE_RULES, QuoteCheck
@@ -247,10 +247,11 @@ class _Recording:
         if not is_other.any():
             return frame
         if not self._options.symbol:
-            row = int(is_other.argmax())
-            detail = f"expected the symbol {self._symbol}, found {frame['s'][row]}"
-            self._audit.hit(
-                "other_symbol", f"line {frame['number'][row]}", detail, count=int(is_other.sum())
+            self._audit.hit_rows(
+                "other_symbol",
+                is_other,
+                numbered("line", frame["number"]),
+                lambda row: f"expected the symbol {self._symbol}, found {frame['s'][row]}",
             )
         self._counts["other_symbol"] += int(is_other.sum())
         return frame.filter(pl.Series(~is_other))

@@ -30,7 +30,7 @@ import numpy.typing as npt
 
 from sweep.errors import DataError
 from sweep.products import Product
-from sweep.readers.audit import Audit, Rule
+from sweep.readers.audit import Audit, Rule, numbered
 from sweep.readers.bybit_books import BYBIT_RULES, DepthMaker
 from sweep.readers.calendar_days import EPOCH, day_of
 from sweep.readers.csv_blocks import CSV_RULES, CsvFile, open_csv
@@ -236,8 +236,7 @@ class _Door:
         number = np.arange(block.first_line, block.first_line + len(lines))
         empty = lines.is_null()
         if empty.any():
-            row = int(empty.to_numpy().argmax())
-            audit.hit("bad_line", f"line {number[row]}", "an empty line", count=int(empty.sum()))
+            audit.hit_rows("bad_line", empty.to_numpy(), numbered("line", number), "an empty line")
             number, lines = number[~empty.to_numpy()], lines.filter(~empty)
         levels = pl.List(pl.List(pl.String))
         data = pl.Struct({"s": pl.String, "b": levels, "a": levels, "u": pl.String})
@@ -261,10 +260,12 @@ def _settle(frame: "pl.DataFrame", audit: Audit) -> "pl.DataFrame":
     has_engine = frame["cts"].is_not_null()
     at, wrong = integers(frame.select(pl.coalesce("cts", "ts"))["cts"])
     bad |= wrong | (at < _TIME_MIN) | (at > _TIME_MAX)
-    if bad.any():
-        row = int(bad.argmax())
-        detail = f"a message of another form: {frame.row(row, named=True)!r:.160}"
-        audit.hit("bad_line", f"line {frame['number'][row]}", detail, count=int(bad.sum()))
+    audit.hit_rows(
+        "bad_line",
+        bad,
+        numbered("line", frame["number"]),
+        lambda row: f"a message of another form: {frame.row(row, named=True)!r:.160}",
+    )
     made = frame.with_columns(
         exch_ns=pl.Series(at * NS_PER_MS), update=pl.Series(update), has_engine=has_engine
     )
@@ -282,9 +283,10 @@ def _trades(file: CsvFile, audit: Audit, symbol: str) -> Iterator[Batch]:
         raise DataError(f"{file.path}: {message}")
     for block in file.blocks(audit):
         exch_ns, bad = nanoseconds(block.frame["timestamp"])
-        _hit(audit, "bad_line", bad, file.unit, block.number, "a time in seconds is missing")
+        where = numbered(file.unit, block.number)
+        audit.hit_rows("bad_line", bad, where, "a time in seconds is missing")
         other: npt.NDArray[np.bool_] = block.frame["symbol"].ne_missing(symbol).to_numpy()
-        _hit(audit, "other_symbol", other & ~bad, file.unit, block.number, f"no trade of {symbol}")
+        audit.hit_rows("other_symbol", other & ~bad, where, f"no trade of {symbol}")
         frame = block.frame.select(
             side=pl.col("side").str.to_lowercase(), price="price", amount="size"
         )
@@ -295,15 +297,3 @@ def _trades(file: CsvFile, audit: Audit, symbol: str) -> Iterator[Batch]:
             local_ns=np.zeros(len(exch_ns), np.int64),
         )
         yield whole.where(~(bad | other))
-
-
-def _hit(
-    audit: Audit,
-    rule: str,
-    bad: npt.NDArray[np.bool_],
-    unit: str,
-    number: npt.NDArray[np.int64],
-    detail: str,
-) -> None:
-    if bad.any():
-        audit.hit(rule, f"{unit} {number[int(bad.argmax())]}", detail, count=int(bad.sum()))

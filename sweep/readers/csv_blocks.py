@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sweep.errors import DataError
-from sweep.readers.audit import Audit, Rule
+from sweep.readers.audit import Audit, Rule, numbered
 from sweep.readers.text_lines import Block, line_blocks
 
 if TYPE_CHECKING:
@@ -77,10 +77,12 @@ class CsvFile:
             return CsvBlock(frame=frame, number=number)
         lines = block.text.removesuffix(b"\n").split(b"\n")
         good = np.array([line.count(b",") == commas and _is_text(line) for line in lines])
-        if not good.all():
-            row = int((~good).argmax())
-            detail = f"expected {commas + 1} fields, found {lines[row][:80]!r}"
-            audit.hit("bad_line", f"{self.unit} {number[row]}", detail, count=int((~good).sum()))
+        audit.hit_rows(
+            "bad_line",
+            ~good,
+            numbered(self.unit, number),
+            lambda row: f"expected {commas + 1} fields, found {lines[row][:80]!r}",
+        )
         kept = [line for line, is_good in zip(lines, good, strict=True) if is_good]
         frame = self._frame(b"".join(line + b"\n" for line in kept), columns)
         if frame is None or frame.height != len(kept):

@@ -17,7 +17,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from sweep.readers.databento_records import Batch, Clock, check_codes, hit, lots_of, ticks_of
+from sweep.readers.databento_records import Batch, Clock, check_codes, lots_of, ticks_of
 from sweep.readers.databento_survey import Source
 from sweep.readers.dbn_file import FLAG_MAYBE_BAD_BOOK, UNDEF_PRICE
 from sweep.readers.ticks import (
@@ -100,7 +100,10 @@ class ImageRows:
         self._is_bad = bool(is_bad[-1])
         expected = "records were lost in front of it (flag 4)"
         audit = self._source.request.audit
-        if hit(audit, "lost_records", batch, starts, expected, records["flags"]) == "drop":
+        if (
+            audit.hit_rows("lost_records", starts, batch.where, expected, records["flags"])
+            == "drop"
+        ):
             is_clear |= starts
         if self._is_first:
             is_clear[0] = True
@@ -113,7 +116,9 @@ class ImageRows:
         is_trade = records["action"] == _TRADE
         has_no_side = is_trade & (records["side"] == ord("N")) & (flags == 0)
         expected = "expected a trade that states its aggressor's side"
-        hit(self._source.request.audit, "trade_side", batch, has_no_side, expected, records["side"])
+        self._source.request.audit.hit_rows(
+            "trade_side", has_no_side, batch.where, expected, records["side"]
+        )
         ticks = ticks_of(self._source, batch, records["price"], is_trade)
         lots = lots_of(self._source, batch, records["size"], is_trade)
         rows = np.flatnonzero(is_trade & ~has_no_side)
@@ -186,11 +191,17 @@ class ImageRows:
         upwards = ticks * np.array([-1, 1])[:, None]
         falls = (upwards[..., 1:] <= upwards[..., :-1]) | ~is_level[..., :-1]
         is_bad = (falls & is_level[..., 1:]).any(axis=(1, 2))
-        hit(audit, "level_order", part, is_bad, "expected levels from the best on", part.numbers)
+        audit.hit_rows(
+            "level_order", is_bad, part.where, "expected levels from the best on", part.numbers
+        )
         best = is_level[:, :, 0].all(axis=1) & (flags[keys] == 0)
         gap = ticks[:, SIDE_ASK, 0] - ticks[:, SIDE_BID, 0]
-        hit(audit, "crossed", part, best & (gap < 0), "the best bid is above the best ask", gap)
-        hit(audit, "locked", part, best & (gap == 0), "the best bid is at the best ask", gap)
+        audit.hit_rows(
+            "crossed", best & (gap < 0), part.where, "the best bid is above the best ask", gap
+        )
+        audit.hit_rows(
+            "locked", best & (gap == 0), part.where, "the best bid is at the best ask", gap
+        )
         ticks[~is_level] = _NO_PRICE
         return ticks, lots
 

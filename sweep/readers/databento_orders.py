@@ -33,7 +33,6 @@ from sweep.readers.databento_records import (
     Batch,
     Clock,
     check_codes,
-    hit,
     lots_of,
     ticks_of,
 )
@@ -136,7 +135,7 @@ class OrderRows:
         check_codes(audit, batch, b"AMCRTFN")
         is_level = (records["flags"] & (FLAG_TOB | FLAG_MBP)) > 0
         expected = "expected a record about an order, not about a level (flag 64 or 16)"
-        hit(audit, "not_an_order", batch, is_level, expected, records["flags"])
+        audit.hit_rows("not_an_order", is_level, batch.where, expected, records["flags"])
         exch_ns, local_ns, is_snapshot = self.clock.times(batch)
         is_last = (records["flags"] & PACKET_LAST) > 0
         self.is_packet_open = not is_last[-1]
@@ -183,7 +182,7 @@ class OrderRows:
         has_no_side = (action == _PRINT) & (side == _NOT_STATED)
         expected = "expected a trade that states its aggressor's side"
         audit = self._source.request.audit
-        hit(audit, "trade_side", batch, has_no_side, expected, records["side"])
+        audit.hit_rows("trade_side", has_no_side, batch.where, expected, records["side"])
         action[has_no_side] = _LEFT_OUT
         # The side of a trade is the aggressor's; a print names the book side that was hit.
         side = np.where(action == _PRINT, 1 - side, side)
@@ -212,7 +211,8 @@ class OrderRows:
         starts = is_lost & ~np.concatenate(([self._is_lost], is_lost[:-1]))
         expected = "records were lost in front of it (flag 4)"
         audit = self._source.request.audit
-        if hit(audit, "lost_records", batch, starts, expected, records["flags"]) == "drop":
+        audit.hit_rows("lost_records", starts, batch.where, expected, records["flags"])
+        if audit.action("lost_records") == "drop":  # also of those lost before these records
             return is_lost
         return np.zeros(len(records), np.bool_)
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sweep.errors import DataError, InputError
-from sweep.readers.audit import Action, Audit, Rule
+from sweep.readers.audit import Audit, Rule
 from sweep.readers.calendar_days import DAY_NS
 from sweep.readers.databento_survey import Source
 from sweep.readers.dbn_file import (
@@ -168,13 +168,15 @@ class Clock:
         """
         records, audit = batch.records, self._source.request.audit
         stated = records["ts_event"]
-        hit(audit, "time_stated", batch, stated >= NS_END, "expected ts_event before 2200", stated)
+        audit.hit_rows(
+            "time_stated", stated >= NS_END, batch.where, "expected ts_event before 2200", stated
+        )
         exch_ns = stated.astype(np.int64)
         is_snapshot = self._snapshot(records, exch_ns)
         before = np.concatenate(([self._exch_ns], exch_ns[:-1]))
         falls = exch_ns < np.maximum.accumulate(before)
         expected = "ts_event is before that of a record above"
-        hit(audit, "time_order", batch, falls, expected, stated)
+        audit.hit_rows("time_order", falls, batch.where, expected, stated)
         np.maximum(exch_ns, self._exch_ns, out=exch_ns)
         np.maximum.accumulate(exch_ns, out=exch_ns)
         self._range(batch)
@@ -207,7 +209,7 @@ class Clock:
         if metadata.end_ns is not None:
             outside |= is_stated & (received > metadata.end_ns)
         expected = f"ts_recv is outside of [{metadata.start_ns}, {metadata.end_ns}]"
-        hit(self._source.request.audit, "time_range", batch, outside, expected, received)
+        self._source.request.audit.hit_rows("time_range", outside, batch.where, expected, received)
 
     def _sequences(self, batch: Batch, is_snapshot: Values) -> None:
         numbers = batch.records["sequence"]
@@ -218,7 +220,7 @@ class Clock:
         falls = np.zeros(len(numbers), np.bool_)
         falls[live] = numbers[live] < before
         expected = "the sequence number is below that of the record above"
-        hit(self._source.request.audit, "sequence", batch, falls, expected, numbers)
+        self._source.request.audit.hit_rows("sequence", falls, batch.where, expected, numbers)
         self._sequence = int(numbers[live[-1]])
 
     def _local(self, batch: Batch, exch_ns: Values, is_snapshot: Values) -> Values:
@@ -233,7 +235,7 @@ class Clock:
         is_bad |= local_ns < np.maximum.accumulate(before)
         expected = "ts_recv is not stated, marked as bad, falls or is far from ts_event"
         received = records["ts_recv"]
-        hit(self._source.request.audit, "local_clock", batch, is_bad, expected, received)
+        self._source.request.audit.hit_rows("local_clock", is_bad, batch.where, expected, received)
         good = ~(is_bad | is_snapshot)
         if good.any():
             latency = int((local_ns[good] - exch_ns[good]).min())
@@ -245,17 +247,6 @@ class Clock:
         return result
 
 
-def hit(
-    audit: Audit, rule: str, batch: Batch, is_bad: Values, expected: str, found: Values
-) -> Action:
-    """Count the records that break a rule, if there are any; the first is named."""
-    count = int(np.count_nonzero(is_bad))
-    if not count:
-        return audit.action(rule)
-    row = int(is_bad.argmax())
-    return audit.hit(rule, batch.where(row), f"{expected}, found {found[row].item()}", count=count)
-
-
 def _check_repeats(audit: Audit, batch: Batch) -> None:
     records = batch.records
     rows = np.flatnonzero((np.diff(records["sequence"]) == 0) & (np.diff(records["ts_recv"]) == 0))
@@ -263,7 +254,7 @@ def _check_repeats(audit: Audit, batch: Batch) -> None:
     is_same = np.zeros(len(records), np.bool_)
     is_same[rows + 1] = (words[rows] == words[rows + 1]).all(axis=1)
     expected = "a record that is not the one before it once more"
-    hit(audit, "repeated_record", batch, is_same, expected, records["sequence"])
+    audit.hit_rows("repeated_record", is_same, batch.where, expected, records["sequence"])
 
 
 def check_codes(audit: Audit, batch: Batch, actions: bytes) -> None:
@@ -274,7 +265,7 @@ def check_codes(audit: Audit, batch: Batch, actions: bytes) -> None:
         expected = (
             f"expected one of {known.decode()} as {name} (codes {', '.join(map(str, known))})"
         )
-        hit(audit, "code", batch, is_bad, expected, codes)
+        audit.hit_rows("code", is_bad, batch.where, expected, codes)
 
 
 def ticks_of(source: Source, batch: Batch, prices: Values, needs: Values) -> Values:

@@ -165,17 +165,17 @@ def _hit(
     audit: Audit, batch: Batch, rule: str, wrong: Array, role: str, expected: str
 ) -> Array | None:
     """Count rows that break a rule; return which rows stay if they are to be dropped."""
-    if not wrong.any():
-        return None
-    row = int(wrong.argmax())
-    found = "nothing"
     values = batch.values.get(role)
-    if values is not None and role in batch.bad and batch.bad[role][0] == row:
-        found = repr(batch.bad[role][1])
-    elif values is not None and values[row] not in (EMPTY, CODE_EMPTY):
-        found = str(int(values[row]))
-    count = int(np.count_nonzero(wrong))
-    action = audit.hit(rule, batch.where(row), f"{expected}, found {found}", count=count)
+
+    def detail(row: int) -> str:
+        found = "nothing"
+        if values is not None and role in batch.bad and batch.bad[role][0] == row:
+            found = repr(batch.bad[role][1])
+        elif values is not None and values[row] not in (EMPTY, CODE_EMPTY):
+            found = str(int(values[row]))
+        return f"{expected}, found {found}"
+
+    action = audit.hit_rows(rule, wrong, batch.where, detail)
     return ~wrong if action == "drop" else None
 
 

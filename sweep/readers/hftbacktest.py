@@ -26,7 +26,7 @@ from sweep.readers.audit import Rule
 from sweep.readers.calendar_days import DAY_NS, day_of
 from sweep.readers.event_arrays import EventArray, open_events
 from sweep.readers.hftbacktest_orders import OrderEvents, has_orders
-from sweep.readers.ladder import NUMBER_RULES, Ladder, hit_first
+from sweep.readers.ladder import NUMBER_RULES, Ladder
 from sweep.readers.options import option
 from sweep.readers.order_rows import ORDER_RULES
 from sweep.readers.standing import StandingBook
@@ -199,7 +199,7 @@ class _Reading:
             return f"row {first + row}"
 
         what = "expected a row valid for the exchange (bit 31) or the local side (bit 30)"
-        hit_first(self.audit, "valid_side", ~(for_exchange | for_local), where, ev, what)
+        self.audit.hit_rows("valid_side", ~(for_exchange | for_local), where, what, ev)
         numbers = np.flatnonzero(for_exchange)
         taken = rows if len(numbers) == len(rows) else rows[for_exchange]
         self._check_times(taken, numbers, first)
@@ -217,10 +217,10 @@ class _Reading:
 
         outside = (exch < 0) | (exch >= _TIME_END_NS)
         what = "expected exch_ts as nanoseconds UTC"
-        hit_first(self.audit, "time_range", outside, where, exch, what)
+        self.audit.hit_rows("time_range", outside, where, what, exch)
         falls = np.diff(exch, prepend=self.exch_last) < 0
         what = "exch_ts is before that of the exchange row above"
-        hit_first(self.audit, "time_order", falls, where, exch, what)
+        self.audit.hit_rows("time_order", falls, where, what, exch)
         self.exch_last = int(exch[-1])
 
     def _canonical(self, piece: _Piece) -> Iterator[Columns]:
@@ -288,7 +288,7 @@ class _Reading:
         # Bits between the kind and the sides, and above them, mean nothing that is known here.
         unknown = (kind == 255) | (ev & ~np.uint64(_KIND_MASK | BUY | SELL | EXCHANGE | LOCAL) > 0)
         what = "expected depth (1), trade (2), clear (3) or snapshot (4) with a buy or sell flag"
-        if hit_first(self.audit, "known_event", unknown, piece.where, ev, what) == "drop":
+        if self.audit.hit_rows("known_event", unknown, piece.where, what, ev) == "drop":
             keep = ~unknown
             piece = _Piece(piece.rows[keep], piece.numbers[keep])
             kind, side = kind[keep], side[keep]
@@ -307,17 +307,17 @@ class _Reading:
             offset = piece.rows["fval"]
             good = np.isfinite(offset) & (np.abs(offset) <= DAY_NS)
             what = "expected fval as the local time less exch_ts"
-            hit_first(self.audit, "local_range", ~good, piece.where, offset, what)
+            self.audit.hit_rows("local_range", ~good, piece.where, what, offset)
             local = exch + offset.astype(np.int64)
         far = (local < exch - DAY_NS) | (local > exch + DAY_NS)
         what = "expected local_ts within a day of exch_ts"
-        hit_first(self.audit, "local_range", far, piece.where, local, what)
+        self.audit.hit_rows("local_range", far, piece.where, what, local)
         latency = local - exch
         self.latency_ns[0] = min(self.latency_ns[0], int(latency.min()))
         self.latency_ns[1] = max(self.latency_ns[1], int(latency.max()))
         raised = np.maximum(np.maximum.accumulate(local), self.local_last)
         what = "local_ts is before that of an exchange row above"
-        hit_first(self.audit, "local_order", raised != local, piece.where, local, what)
+        self.audit.hit_rows("local_order", raised != local, piece.where, what, local)
         self.local_last = int(raised[-1])
         return raised
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sweep.readers.audit import Audit
-from sweep.readers.ladder import Ladder, hit_first
+from sweep.readers.ladder import Ladder
 from sweep.readers.order_rows import (
     ACTION_ADD,
     ACTION_CLEAR,
@@ -83,7 +83,7 @@ class OrderEvents:
         unknown |= (action == ACTION_CLEAR) & (is_buy | is_sell)
         unknown |= ((action == ACTION_ADD) | (action == ACTION_FILL)) & ~(is_buy | is_sell)
         what = "expected add, cancel, modify, fill, trade or a whole clear in a feed by order"
-        hit_first(self._audit, "known_event", unknown, where, ev, what)
+        self._audit.hit_rows("known_event", unknown, where, what, ev)
         action[unknown] = _LEFT_OUT
         side = np.where(is_buy, SIDE_BID, np.where(is_sell, SIDE_ASK, _NOT_STATED))
         ticks, lots = self._numbers(raw, ladder, action, where)
@@ -116,13 +116,13 @@ class OrderEvents:
         needed = (action != _LEFT_OUT) & (action != ACTION_CLEAR) & (action != ACTION_DELETE)
         ticks, off = ladder.ticks(raw["px"])
         what = f"expected a price on the grid of {ladder.product.tick_size}"
-        hit_first(self._audit, "price_grid", off & needed, where, raw["px"], what)
+        self._audit.hit_rows("price_grid", off & needed, where, what, raw["px"])
         low = needed & (ticks <= 0)
-        hit_first(self._audit, "price_sign", low, where, raw["px"], "expected a price above 0")
+        self._audit.hit_rows("price_sign", low, where, "expected a price above 0", raw["px"])
         lots, bad = ladder.lots(raw["qty"])
         what = f"expected a whole number of lots of {ladder.product.lot_size}, at least one"
         bad = needed & (bad | (lots < 1))
-        hit_first(self._audit, "whole_lots", bad, where, raw["qty"], what)
+        self._audit.hit_rows("whole_lots", bad, where, what, raw["qty"])
         ticks = np.where(action == ACTION_DELETE, _NO_PRICE, np.where(needed, ticks, 0))
         return ticks, np.where(needed, lots, 0)
 

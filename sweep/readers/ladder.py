@@ -1,6 +1,5 @@
 """Prices and quantities as integers: recorded numbers become ticks and lots, or are refused."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
@@ -10,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sweep.products import Product
-from sweep.readers.audit import Audit, Rule
+from sweep.readers.audit import Audit, Rule, Where
 from sweep.readers.price_grid import off_steps
 from sweep.readers.ticks import KIND_CLEAR, KIND_TRADE
 
@@ -32,8 +31,6 @@ NUMBER_RULES: Final[dict[str, Rule]] = {
     "whole_lots": Rule(doc="A quantity is a whole number of lots, at least 0."),
     "trade_lots": Rule(doc="A trade has at least one lot.", actions=("error", "drop")),
 }
-
-Where = Callable[[int], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,23 +86,18 @@ class Ladder:
         ticks, bad = self.ticks(px)
         bad &= ~is_clear
         grid = f"expected a price on the grid of {self.product.tick_size}"
-        hit_first(audit, "price_grid", bad, where, px, grid)
-        hit_first(
-            audit,
-            "price_sign",
-            (ticks <= 0) & ~is_clear & ~bad,
-            where,
-            px,
-            "expected a price above 0",
+        audit.hit_rows("price_grid", bad, where, grid, px)
+        audit.hit_rows(
+            "price_sign", (ticks <= 0) & ~is_clear & ~bad, where, "expected a price above 0", px
         )
         lots, bad = self.lots(qty)
         bad &= ~is_clear
         unit = f"expected a whole number of lots of {self.product.lot_size}"
-        hit_first(audit, "whole_lots", bad, where, qty, unit)
+        audit.hit_rows("whole_lots", bad, where, unit, qty)
         keep = np.ones(len(kind), np.bool_)
         empty = (kind == KIND_TRADE) & (lots < 1)
         what = "expected a trade of at least one lot"
-        if hit_first(audit, "trade_lots", empty, where, qty, what) == "drop":
+        if audit.hit_rows("trade_lots", empty, where, what, qty) == "drop":
             keep &= ~empty
         if is_clear.any():
             ticks, lots = np.where(is_clear, 0, ticks), np.where(is_clear, 0, lots)
@@ -118,24 +110,6 @@ class Ladder:
     def quantities(self, lots: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
         """Return quantities: the doubles next to the exact ones."""
         return _values(lots, self.lot)
-
-
-def hit_first(
-    audit: Audit,
-    rule: str,
-    bad: npt.NDArray[np.bool_],
-    where: Where,
-    values: Any,
-    expected: str,
-) -> str:
-    """Count the rows that break a rule, naming the first; return the action, or nothing."""
-    if not bad.any():
-        return ""
-    row = int(bad.argmax())
-    found = values[row]
-    found = found.item() if hasattr(found, "item") else found
-    detail = f"{expected}, found {found!r}"
-    return audit.hit(rule, where(row), detail, count=int(np.count_nonzero(bad)))
 
 
 def whole_steps(

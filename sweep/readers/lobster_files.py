@@ -155,14 +155,12 @@ class Lines:
         off &= is_order
         visible = off & (kind != HIDDEN)
         self._refuse("off_grid", visible, line, price, "the price is not on the tick grid")
-        if off.any():
-            first = int(off.argmax())
-            self._audit.hit(
-                "hidden_off_grid",
-                f"line {line + first}",
-                f"a hidden execution at {price[first] / 10_000} is between two ticks",
-                count=int(off.sum()),
-            )
+        self._audit.hit_rows(
+            "hidden_off_grid",
+            off,
+            lambda row: f"line {line + row}",
+            lambda row: f"a hidden execution at {price[row] / 10_000} is between two ticks",
+        )
         lots, odd = whole_lots(np.where(is_order, columns["size"], 0), self._lot)
         self._refuse("odd_lot", odd, line, columns["size"], f"not in lots of {self._lot}")
         return Messages(
@@ -225,11 +223,7 @@ class Lines:
     def _refuse(
         self, rule: str, bad: Array, line: int, values: Array, words: str, where: str = ""
     ) -> None:
-        if bad.any():
-            first = int(bad.argmax())
-            found = values[first].item()
-            place = f"line {line + first}{where}"
-            self._audit.hit(rule, place, f"{words}, found {found!r}", count=int(bad.sum()))
+        self._audit.hit_rows(rule, bad, lambda row: f"line {line + row}{where}", words, values)
 
 
 def check_columns(path: Path, count: int, *, of_book: bool) -> None:

@@ -64,20 +64,20 @@ def _check_prices(chunk: Columns, row: int, audit: Audit) -> None:
     low, high = sorted((middle / FAR_FACTOR, middle * FAR_FACTOR))
     # A middle near zero has no scale: prices of calendar spreads.
     is_far = has_price & ((prices < low) | (prices > high)) & (abs(middle) >= FAR_FACTOR)
-    if is_far.any():
-        at = int(np.argmax(is_far))
-        detail = f"tick {prices[at]}, expected {low:.0f} to {high:.0f} as around it"
-        audit.hit("far_price", f"row {row + at}", detail, count=int(is_far.sum()))
+    audit.hit_rows(
+        "far_price",
+        is_far,
+        lambda at: f"row {row + at}",
+        lambda at: f"tick {prices[at]}, expected {low:.0f} to {high:.0f} as around it",
+    )
 
 
 def _check_times(times: npt.NDArray[Any], last_ns: int | None, row: int, audit: Audit) -> None:
     before = times[:1] if last_ns is None else np.array([last_ns])
     is_far = np.diff(times, prepend=before) > FAR_NS
-    if is_far.any():
-        at = int(np.argmax(is_far))
-        audit.hit(
-            "far_time",
-            f"row {row + at}",
-            f"{times[at]} ns, more than 15 days after the row before",
-            count=int(is_far.sum()),
-        )
+    audit.hit_rows(
+        "far_time",
+        is_far,
+        lambda at: f"row {row + at}",
+        lambda at: f"{times[at]} ns, more than 15 days after the row before",
+    )

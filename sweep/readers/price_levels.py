@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sweep.products import Product
-from sweep.readers.audit import Audit, Rule
+from sweep.readers.audit import Audit, Rule, numbered
 from sweep.readers.exact_numbers import units
 from sweep.readers.price_grid import off_steps
 from sweep.readers.ticks import KIND_LEVEL, SIDE_ASK, SIDE_BID
@@ -100,10 +100,8 @@ class Grid:
         numbers: npt.NDArray[np.int64],
         expected: str,
     ) -> npt.NDArray[np.bool_]:
-        if bad.any():
-            row = int(bad.argmax())
-            detail = f"expected {expected}, found {texts[row]!r}"
-            self.audit.hit(rule, f"{self.unit} {numbers[row]}", detail, count=int(bad.sum()))
+        where = numbered(self.unit, numbers)
+        self.audit.hit_rows(rule, bad, where, f"expected {expected}", texts)
         return ~bad
 
 

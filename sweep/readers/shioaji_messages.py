@@ -29,7 +29,7 @@ import numpy as np
 
 from sweep.errors import DataError
 from sweep.products import Product
-from sweep.readers.audit import Rule
+from sweep.readers.audit import Rule, Where
 from sweep.readers.book_images import (
     SIDE_UNKNOWN,
     BookImages,
@@ -479,16 +479,17 @@ class MessageRows:
             trade_qty=np.array(waiting.trade_qty, np.int64),
             trade_side=np.array(waiting.trade_side, np.int64),
         )
-        records = self._checked(records, waiting.where)
+        records = self._checked(records, waiting.where.__getitem__)
         columns, first_row = self._images.rows(records)
         self._sessions.note(key, self._row_count + first_row)
         self._row_count += len(columns["exch_ns"])
         return columns
 
-    def _checked(self, records: Records, where: list[str]) -> Records:
+    def _checked(self, records: Records, where: Where) -> Records:
+        hit = self._request.audit.hit_rows
         market = ((records.bid_price == 0) & (records.bid_qty > 0)).any(axis=1)
         market |= ((records.ask_price == 0) & (records.ask_qty > 0)).any(axis=1)
-        self._hit("market_price_level", where, market & records.is_indicative, "lots at price 0")
+        hit("market_price_level", market & records.is_indicative, where, "lots at price 0")
         bid = without_market_orders(records.bid_price, records.bid_qty)
         ask = without_market_orders(records.ask_price, records.ask_qty)
         records = dataclasses.replace(
@@ -497,18 +498,12 @@ class MessageRows:
         bad = misordered(*bid, side=SIDE_BID) | misordered(*ask, side=SIDE_ASK)
         bad |= market & ~records.is_indicative
         keep = records.is_image
-        if self._hit("level_order", where, bad, "levels that are no ladder") == "drop":
+        if hit("level_order", bad, where, "levels that are no ladder") == "drop":
             keep = keep & ~bad
         over = crossed(dataclasses.replace(records, is_image=keep))
-        if self._hit("crossed", where, over, "a best bid at or above the best ask") == "drop":
+        if hit("crossed", over, where, "a best bid at or above the best ask") == "drop":
             keep = keep & ~over
         return dataclasses.replace(records, is_image=keep)
-
-    def _hit(self, rule: str, where: list[str], bad: Any, detail: str) -> str:
-        if not bad.any():
-            return ""
-        first = where[int(bad.argmax())]
-        return self._request.audit.hit(rule, first, detail, count=int(bad.sum()))
 
     def _bad(self, where: str, expected: str, found: Any) -> DataError:
         return DataError(f"{self._request.file}: {where}: {expected}, found {found!r}")

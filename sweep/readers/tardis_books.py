@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from sweep.readers.audit import Rule
+from sweep.readers.audit import Rule, numbered
 from sweep.readers.book_images import BookImages, Records, misordered
 from sweep.readers.price_levels import Grid
 from sweep.readers.recorded_merge import Arrays, Batch
@@ -57,11 +57,9 @@ def _words(
 
     codes = batch.frame[name].replace_strict(known, default=-1, return_dtype=pl.Int64).to_numpy()
     bad = codes < 0
-    if bad.any():
-        row = int(bad.argmax())
-        detail = f"expected {name} {' or '.join(known)}, found {batch.frame[name][row]!r}"
-        where = f"{grid.unit} {batch.number[row]}"
-        grid.audit.hit("bad_word", where, detail, count=int(bad.sum()))
+    expected = f"expected {name} {' or '.join(known)}"
+    where = numbered(grid.unit, batch.number)
+    grid.audit.hit_rows("bad_word", bad, where, expected, batch.frame[name])
     return codes, ~bad
 
 
@@ -80,11 +78,9 @@ class TradeMaker:
         side, is_good = _words(batch, "side", known, self.grid)
         found = self.grid.read(batch.frame["price"], batch.frame["amount"], batch.number)
         empty = found.is_good & (found.qty == 0)
-        if empty.any():
-            row = int(empty.argmax())
-            where = f"{self.grid.unit} {batch.number[row]}"
-            detail = f"expected a trade of a lot or more, found {batch.frame['amount'][row]!r}"
-            self.grid.audit.hit("bad_number", where, detail, count=int(empty.sum()))
+        where = numbered(self.grid.unit, batch.number)
+        expected = "expected a trade of a lot or more"
+        self.grid.audit.hit_rows("bad_number", empty, where, expected, batch.frame["amount"])
         keeps = is_good & found.is_good & ~empty
         count = len(batch.number)
         rows: Arrays = {
@@ -247,12 +243,13 @@ class ImageMaker:
         keeps = bid_good & ask_good
         bad = misordered(bid_price, bid_qty, side=SIDE_BID)
         bad |= misordered(ask_price, ask_qty, side=SIDE_ASK)
-        self._hit("bad_image", bad & keeps, batch, "levels that are no ladder")
+        audit, where = self._grid.audit, numbered(self._grid.unit, batch.number)
+        audit.hit_rows("bad_image", bad & keeps, where, "levels that are no ladder")
         keeps &= ~bad
         both = (bid_qty[:, 0] > 0) & (ask_qty[:, 0] > 0)
         crossed = keeps & both & (bid_price[:, 0] >= ask_price[:, 0])
         self._crossed += int(crossed.sum())
-        self._hit("crossed_book", crossed, batch, "the best bid is not below the best ask")
+        audit.hit_rows("crossed_book", crossed, where, "the best bid is not below the best ask")
         kept = batch.where(keeps)
         count = len(kept.number)
         is_reset = np.zeros(count, bool)
@@ -281,11 +278,6 @@ class ImageMaker:
             "number": kept.frame["key"].to_numpy()[record],
             "message": kept.number[record],
         }
-
-    def _hit(self, rule: str, bad: npt.NDArray[np.bool_], batch: Batch, detail: str) -> None:
-        if bad.any():
-            where = f"{self._grid.unit} {batch.number[int(bad.argmax())]}"
-            self._grid.audit.hit(rule, where, detail, count=int(bad.sum()))
 
     def _side(
         self, batch: Batch, side: str

@@ -36,7 +36,7 @@ import numpy.typing as npt
 
 from sweep.errors import DataError
 from sweep.products import Product
-from sweep.readers.audit import Rule
+from sweep.readers.audit import Action, Rule, numbered
 from sweep.readers.book_images import (
     SIDE_UNKNOWN,
     BookImages,
@@ -235,12 +235,9 @@ class _Reading:
             return exch_ns, ~falls
         return high[1:], np.ones(len(exch_ns), bool)
 
-    def hit(self, rule: str, lines: Lines, bad: Array, detail: str) -> str:
-        """Count bad lines; return the action, empty if none is bad."""
-        if not bad.any():
-            return ""
-        where = f"line {lines.number[bad.argmax()]}"
-        return self.request.audit.hit(rule, where, detail, count=int(bad.sum()))
+    def hit(self, rule: str, lines: Lines, bad: Array, detail: str) -> Action | None:
+        """Count bad lines; return what to do about them, None if none is bad."""
+        return self.request.audit.hit_rows(rule, bad, numbered("line", lines.number), detail)
 
     def facts(self) -> dict[str, Any]:
         assert self.product is not None
