@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from sweep.drawings import Column, bars, columns, lines, words
-from sweep.errors import ResourceError
 from sweep.survey import Histogram, Survey, flatten, time_text
+from sweep.whole_files import whole_file
 
 WIDE: Final = 1_160
 MARKS: Final = {"yes": "✓", "partly": "~", "no": "✕"}
@@ -40,13 +40,8 @@ def write_page(surveys: Sequence[Survey], path: Path) -> None:
         f"<title>{_text(title)}</title><style>{style}</style></head>"
         f"<body><main>{navigation}{content}</main></body></html>\n"
     )
-    temporary = path.with_name(f".{path.name}.part")
-    try:
+    with whole_file(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise ResourceError(f"{path}: cannot be written: {error.strerror}") from error
 
 
 def _tape(survey: Survey, number: int) -> str:

@@ -5,7 +5,6 @@ said in `FORMATS` and counted in what `export_tape` returns.
 """
 
 import json
-import os
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -16,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 import rustsim
-from sweep.errors import DataError, InputError, ResourceError
+from sweep.errors import DataError, InputError
 from sweep.products import Product
-from sweep.readers.canonical_parquet import metadata_of
+from sweep.readers import canonical_parquet
 from sweep.readers.event_arrays import DATA_KEY, DOCUMENT_MEMBER, EVENT_LAYOUT
 from sweep.readers.hftbacktest import BUY, CLEAR, DEPTH, EXCHANGE, LOCAL, SELL, SNAPSHOT, TRADE
 from sweep.readers.ladder import Ladder
@@ -30,6 +29,7 @@ from sweep.readers.ticks import (
     SIDE_BID,
     Columns,
 )
+from sweep.whole_files import whole_file
 
 CHUNK_ROWS: Final = 1 << 18
 _FEED_LATENCY_NS_MAX: Final = 86_400_000_000_000
@@ -131,17 +131,8 @@ def export_tape(
         message = f"feed_latency_ns must lie in [0, {_FEED_LATENCY_NS_MAX}]"
         raise InputError(f"{message}, found {options.feed_latency_ns}")
     source = _open(tape_path, options)
-    temporary = out_path.with_name(f".{out_path.name}.{os.getpid()}.partial")
-    try:
-        with temporary.open("wb") as file:
-            FORMATS[name].write(source, file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(out_path)
-    except OSError as error:
-        raise ResourceError(f"{out_path}: cannot be written: {error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole_file(out_path) as temporary, temporary.open("wb") as file:
+        FORMATS[name].write(source, file)
     return {
         "path": str(out_path),
         "format": name,
@@ -278,28 +269,9 @@ def _seen(source: _Source, columns: Columns, local_last: int) -> tuple[npt.NDArr
 # --- canonical ------------------------------------------------------------------------------------
 
 
-def _canonical_document(source: _Source) -> dict[str, Any]:
-    return {name: source.document.get(name, {}) for name in ("instrument", "sessions", "facts")}
-
-
 def _write_parquet(source: _Source, file: IO[bytes]) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    document = json.dumps(_canonical_document(source), sort_keys=True).encode()
-    writer = None
-    try:
-        for columns in source.chunks():
-            table = pa.table(columns)
-            if writer is None:
-                schema = table.schema.with_metadata(metadata_of(document))
-                writer = pq.ParquetWriter(
-                    file, schema, compression="zstd", write_page_checksum=True
-                )
-            writer.write_table(table.replace_schema_metadata(schema.metadata))
-    finally:
-        if writer is not None:
-            writer.close()
+    document = {name: source.document.get(name, {}) for name in ("instrument", "sessions", "facts")}
+    canonical_parquet.write_chunks(file, source.chunks(), document)
 
 
 def _write_csv(source: _Source, file: IO[bytes]) -> None:

@@ -19,10 +19,11 @@ from sweep.job import RunnerSpec, SweepJob
 from sweep.reading import Leaf, leaf_words
 from sweep.schema import PROFILES, Study
 from sweep.space import ChoiceSpace, FloatSpace, IntSpace, Scalar, Space
-from sweep.studyfolder import PLAN_FORMAT, PLAN_NAME, STUDY_NAME, read_plan, replace_file
+from sweep.studyfolder import PLAN_FORMAT, PLAN_NAME, STUDY_NAME, read_plan
 from sweep.support import EVERY_EVENT
 from sweep.survey import survey_tape
 from sweep.template import constants, to_template
+from sweep.whole_files import replace_text
 
 TAPES_FOLDER: Final = ".tapes"
 RUNNER_TARGET: Final = "sweep.trial:CellRunner"
@@ -221,8 +222,8 @@ def write_plan(plan: StudyPlan) -> None:
         "tracking_uri": job.tracking_uri,
         "runner": {"target": job.runner.target, "payload": job.runner.payload},
     }
-    replace_file(job.folder / PLAN_NAME, json.dumps(document, indent=1, allow_nan=False) + "\n")
-    replace_file(job.folder / STUDY_NAME, job.study_text)
+    replace_text(job.folder / PLAN_NAME, json.dumps(document, indent=1, allow_nan=False) + "\n")
+    replace_text(job.folder / STUDY_NAME, job.study_text)
 
 
 def middle_params(space: Mapping[str, Space]) -> dict[str, Scalar]:

@@ -1,13 +1,13 @@
 """The folder of a study: finding it, and the small files that say what is in it."""
 
 import json
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
-from sweep.errors import InputError, ResourceError
+from sweep.errors import InputError
 from sweep.job import TrackingInfo
+from sweep.whole_files import replace_text
 
 PLAN_NAME: Final = "plan.json"
 STUDY_NAME: Final = "study.yaml"
@@ -56,7 +56,7 @@ def read_plan(folder: Path) -> dict[str, Any]:
 
 def write_place(folder: Path, info: TrackingInfo) -> None:
     """Keep where the runs of a study can be seen, for those who ask later."""
-    replace_file(folder / PLACE_NAME, json.dumps(asdict(info)) + "\n")
+    replace_text(folder / PLACE_NAME, json.dumps(asdict(info)) + "\n")
 
 
 def read_place(folder: Path) -> dict[str, str | None]:
@@ -66,22 +66,3 @@ def read_place(folder: Path) -> dict[str, str | None]:
     except (OSError, ValueError, TypeError):
         info = TrackingInfo(uri=read_plan(folder)["tracking_uri"])
     return asdict(info)
-
-
-def replace_file(path: Path, text: str) -> None:
-    """Write a file in one step: a reader finds the old text or the new one.
-
-    Raises:
-        ResourceError: The file cannot be written.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise ResourceError(f"{path}: cannot be written: {error.strerror or error}") from error

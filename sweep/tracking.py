@@ -31,7 +31,7 @@ from sweep.errors import InputError, TrackingError
 from sweep.job import SweepJob, TrackingInfo
 from sweep.lease import Lease
 from sweep.results import LOG_NAME, read_finals
-from sweep.studyfolder import replace_file
+from sweep.whole_files import replace_text
 
 STORE_NAME: Final = "mlflow.db"
 PLACE_NAME: Final = "tracking.json"
@@ -510,7 +510,7 @@ def describe_study(job: SweepJob, study_id: str) -> dict[str, Any]:
         "study_text": job.study_text,
         "trials": job.trials,
     }
-    replace_file(job.folder / PLACE_NAME, json.dumps(document, indent=1, sort_keys=True) + "\n")
+    replace_text(job.folder / PLACE_NAME, json.dumps(document, indent=1, sort_keys=True) + "\n")
     return document
 
 

@@ -27,7 +27,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "numpy": ("sweep/readers/", "sweep/export.py", "sweep/fitting.py", "sweep/market_figures.py"),
     "optuna": ("sweep/storage.py",),
     "polars": ("sweep/readers/", "sweep/export.py", "sweep/replays.py"),
-    "pyarrow": ("sweep/readers/", "sweep/export.py"),
+    "pyarrow": ("sweep/readers/",),
     "ray": ("sweep/executors_ray.py",),
     "rich": ("sweep/progress.py",),
     "sqlalchemy": ("sweep/tracking_process.py",),  # comes with mlflow, whose store it is

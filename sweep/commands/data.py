@@ -10,7 +10,7 @@ from typing import Any
 
 from sweep.commands.data_check import asked
 from sweep.decode_data import SYNTHETIC, decode_options
-from sweep.errors import EXIT_DONE, ResourceError
+from sweep.errors import EXIT_DONE
 from sweep.naming import NamedSource, name_sources
 from sweep.planning import TAPES_FOLDER
 from sweep.progress import FileBar, talk
@@ -18,6 +18,7 @@ from sweep.readers import OPTIONS, make_options
 from sweep.reading import Fields, Reading
 from sweep.source import SourceConfig
 from sweep.studyfile import parse_override
+from sweep.whole_files import whole_file
 
 
 def import_data(options: argparse.Namespace) -> int:
@@ -99,13 +100,8 @@ def generate(options: argparse.Namespace) -> int:
     source = SourceConfig(reader=SYNTHETIC, instrument=options.instrument, options=values)
     made = ensure_tapes(source, options.runs_dir.resolve() / TAPES_FOLDER, talk)
     assert len(made) == 1, f"a synthetic market is one tape, found {len(made)}"
-    temporary = options.output.with_name(f".{options.output.name}.part")
-    try:
+    with whole_file(options.output) as temporary:
         shutil.copyfile(made[0].path, temporary)
-        temporary.replace(options.output)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise ResourceError(f"{options.output}: cannot be written: {error.strerror}") from error
     document = describe_tape(options.output)
     if options.json:
         print(json.dumps({"tapes": [document]}))

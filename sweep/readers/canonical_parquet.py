@@ -8,15 +8,14 @@ file's metadata; a file without them is one session, its instrument comes from t
 import hashlib
 import itertools
 import json
-import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 import numpy.typing as npt
 
-from sweep.errors import DataError, ResourceError
+from sweep.errors import DataError
 from sweep.readers.options import option
 from sweep.readers.parquet_batches import ParquetBatches
 from sweep.readers.ticks import (
@@ -29,6 +28,7 @@ from sweep.readers.ticks import (
     Ticks,
     make_instrument,
 )
+from sweep.whole_files import whole_file
 
 METADATA_KEY: Final = b"sweep"
 # SHA-256 of that document: pages of a Parquet file have checksums, its metadata have none.
@@ -147,19 +147,27 @@ def write_columns(
     Raises:
         ResourceError: The disk is full or the folder cannot be written.
     """
+    with whole_file(path) as temporary, temporary.open("wb") as file:
+        write_chunks(file, [columns], document)
+
+
+def write_chunks(
+    file: IO[bytes], chunks: Iterable[Mapping[str, npt.NDArray[Any]]], document: dict[str, Any]
+) -> None:
+    """Write chunks of columns, at least one, and a JSON document to an open file, as Parquet."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    table = pa.table(columns)
-    text = json.dumps(document, sort_keys=True).encode()
-    table = table.replace_schema_metadata(metadata_of(text))
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    metadata = metadata_of(json.dumps(document, sort_keys=True).encode())
+    writer = None
     try:
-        pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        raise ResourceError(f"{path}: cannot write: {error}") from error
+        for columns in chunks:
+            table = pa.table(dict(columns)).replace_schema_metadata(metadata)
+            if writer is None:
+                writer = pq.ParquetWriter(
+                    file, table.schema, compression="zstd", write_page_checksum=True
+                )
+            writer.write_table(table)
     finally:
-        temporary.unlink(missing_ok=True)
+        if writer is not None:
+            writer.close()
