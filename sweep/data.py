@@ -32,7 +32,7 @@ from sweep.source import SourceConfig
 BUILDER_VERSION: Final = 2
 
 KEY_DIGITS: Final = 16
-_PIECE_ROWS: Final = 1 << 20
+_PIECE_ROWS: Final = 1 << 16
 _STEM_MAX: Final = 80  # of the source's name, so that the tape's is no longer than names may be
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -47,6 +47,7 @@ class TapeInfo:
         instrument: The part `instrument` of an exchange description.
         sessions: Cover every row exactly once, in order.
         facts: Plain JSON values that the reader found worth telling.
+        has_book: Whether any row sets a level; without one nothing but crossings could ever fill.
     """
 
     path: Path
@@ -55,6 +56,7 @@ class TapeInfo:
     instrument: Mapping[str, Any]
     sessions: tuple[Session, ...]
     facts: Mapping[str, Any]
+    has_book: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,22 +132,24 @@ def open_info(path: Path) -> TapeInfo:
     """
     try:
         tape = rustsim.Tape.open(str(path))
-        return _info_of(path, tape.row_count, tape.content_hash, tape.metadata)
+        counted = (tape.row_count, tape.content_hash)
+        return _info_of(path, *counted, tape.metadata, has_book=_sets_levels(tape))
     except rustsim.TapeError as error:
         raise DataError(str(error)) from error
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path}: the metadata have another form: {error!r}") from error
 
 
-def has_book(tape: TapeInfo) -> bool:
-    """Tell whether any row sets a level; without one nothing but crossings could ever fill."""
-    opened = rustsim.Tape.open(str(tape.path))
+def _sets_levels(tape: rustsim.Tape) -> bool:
+    # The first rows tell, as a rule.
     pieces = range(0, tape.row_count, _PIECE_ROWS)
-    kinds = (opened.column("kind", at, min(at + _PIECE_ROWS, tape.row_count)) for at in pieces)
+    kinds = (tape.column("kind", at, min(at + _PIECE_ROWS, tape.row_count)) for at in pieces)
     return any(KIND_LEVEL in piece for piece in kinds)
 
 
-def _info_of(path: Path, row_count: int, content_hash: str, metadata: str) -> TapeInfo:
+def _info_of(
+    path: Path, row_count: int, content_hash: str, metadata: str, *, has_book: bool
+) -> TapeInfo:
     document = json.loads(metadata)
     return TapeInfo(
         path=path,
@@ -154,6 +158,7 @@ def _info_of(path: Path, row_count: int, content_hash: str, metadata: str) -> Ta
         instrument=document["instrument"],
         sessions=tuple(Session(**entry) for entry in document["sessions"]),
         facts=document["facts"],
+        has_book=has_book,
     )
 
 
@@ -282,7 +287,8 @@ def _build(order: _Order, path: Path, on_rows: Callable[[int], None] | None) -> 
         return metadata
 
     made = write_tape(path, rows, request.audit.source, describe)
-    return _info_of(path, made["row_count"], made["content_hash"], metadata)
+    counted = (made["row_count"], made["content_hash"])
+    return _info_of(path, *counted, metadata, has_book=made["has_book"])
 
 
 def _counted(rows: Rows, on_rows: Callable[[int], None]) -> Rows:
@@ -310,7 +316,7 @@ def write_tape(
         describe: Makes the metadata once every row is read.
 
     Returns:
-        What `rustsim.TapeBuilder.finish` returns.
+        What `rustsim.TapeBuilder.finish` returns, and `has_book` as of `TapeInfo`.
 
     Raises:
         DataError: A row breaks a rule; the message names source and row.
@@ -324,14 +330,16 @@ def write_tape(
         builder = rustsim.TapeBuilder(str(path), has_local=has_local, source=source)
         try:
             chunk = first
+            has_book = False
             while True:
+                has_book = has_book or KIND_LEVEL in chunk["kind"]
                 builder.append(*(chunk.get(name) for name in COLUMNS))
                 try:
                     chunk = next(rows)
                 except StopIteration as stop:
                     summary: Summary = stop.value
                     break
-            return builder.finish(describe(summary))
+            return builder.finish(describe(summary)) | {"has_book": has_book}
         finally:
             rows.close()
             builder.abort()  # does nothing after finish

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import rustsim
 from sweep.cells import Cell, cells_from_json, cells_to_json, plan_cells
-from sweep.data import TapeInfo, has_book
+from sweep.data import TapeInfo
 from sweep.decode_strategy import strategy_source_hash
 from sweep.errors import InputError, StudyLockedError
 from sweep.exchange import check_money
@@ -133,7 +133,7 @@ def make_plan(
 
 
 def _tell_doubts(tape: TapeInfo, profile: str, tell: Callable[[str], None]) -> None:
-    if not has_book(tape):
+    if not tape.has_book:
         message = "no row sets a level: without a book fills cannot be simulated"
         tell(f"{tape.path.name}: {message}; `data inspect` says what it supports")
     own = tape.facts.get("product", {}).get("venue_profile")

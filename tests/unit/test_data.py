@@ -12,7 +12,7 @@ import pytest
 
 import rustsim
 from sweep import data
-from sweep.data import TapeInfo, ensure_tapes, has_book, open_info
+from sweep.data import TapeInfo, ensure_tapes, open_info
 from sweep.errors import DataError, InputError
 from sweep.readers import canonical_parquet, read_ticks
 from sweep.readers.ticks import Session, Ticks
@@ -236,6 +236,8 @@ def test_a_tape_of_trades_has_no_book(tmp_path: Path, ticks: Ticks) -> None:
     )
     source = SourceConfig(reader="canonical_parquet", instrument="SYN", paths=(path,))
     (tape,) = ensure_tapes(source, tmp_path / "tapes")
-    assert not has_book(tape)
+    assert not tape.has_book
+    assert not open_info(tape.path).has_book
     (whole,) = ensure_tapes(SourceConfig(reader="synthetic", instrument="SYN"), tmp_path / "tapes")
-    assert has_book(whole)
+    assert whole.has_book
+    assert open_info(whole.path).has_book
