@@ -139,7 +139,7 @@ impl LatencySpec {
         Ok(())
     }
 
-    /// Returns mean and deviation of the part above the floor.
+    /// Returns the mean of the part above the floor.
     fn mean_above_ns(&self) -> f64 {
         self.mean_ns - self.floor_ns
     }
