@@ -1,6 +1,6 @@
 //! Market rows against own resting orders (`docs/semantics.md` sections 3 and 4).
 
-use super::{Matching, Outcome};
+use super::{Crossing, Matching, Outcome};
 use crate::consumed::units;
 use crate::error::Result;
 use crate::ledger::FillInput;
@@ -40,7 +40,7 @@ impl Matching {
             if resting {
                 self.cross(rows[0].exch_ns);
             }
-            self.is_cross_settled = true;
+            self.crossing = Crossing::Settled;
         }
         Ok(())
     }

@@ -47,6 +47,13 @@ pub(crate) enum Request {
     },
 }
 
+/// Whether own orders that cross the book have been looked for since own orders changed last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Crossing {
+    Settled,
+    Open,
+}
+
 #[derive(Debug)]
 pub(crate) struct Matching {
     pub(crate) recorded: RecordedBook,
@@ -66,8 +73,7 @@ pub(crate) struct Matching {
     indicative: bool,
     group_has_market: bool,
     track_credit: bool,
-    /// Whether own orders cross the book was asked since own orders changed last.
-    is_cross_settled: bool,
+    crossing: Crossing,
     pub(crate) output: Vec<Outcome>,
     /// Time of the last message of a market that comes message by message.
     stepped_ns: Option<Nanos>,
@@ -94,7 +100,7 @@ impl Matching {
             indicative: false,
             group_has_market: false,
             track_credit: false,
-            is_cross_settled: true,
+            crossing: Crossing::Settled,
             output: Vec::new(),
             stepped_ns: None,
         })

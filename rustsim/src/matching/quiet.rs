@@ -5,7 +5,7 @@
 //! asked when one of the two happened. Everything else stops the walk before the group that holds it.
 //! Cost: about a third of the long way.
 
-use super::Matching;
+use super::{Crossing, Matching};
 use crate::error::Result;
 use crate::order_queue::OrderQueue;
 use crate::recorded::RecordedBook;
@@ -55,7 +55,7 @@ impl Matching {
     /// Applies groups before `before_ns` from the front of `rows` as long as they concern no own order, up to the first after which a best price is
     /// another. Returns how many rows that were; the groups of `rows` must be complete.
     pub(crate) fn apply_quiet(&mut self, rows: &[Tick], before_ns: Nanos) -> Result<usize> {
-        if !self.is_cross_settled || !self.consumed.is_empty() {
+        if self.crossing == Crossing::Open || !self.consumed.is_empty() {
             return Ok(0);
         }
         let own = [Side::Bid, Side::Ask].map(|side| OwnPrices::of(&self.own[side as usize], side));

@@ -1,6 +1,6 @@
 //! Own requests on arrival (`docs/semantics.md` section 5).
 
-use super::{Incoming, Matching, Request};
+use super::{Crossing, Incoming, Matching, Request};
 use crate::consumed::units;
 use crate::order_queue::{Knowledge, RestingOrder};
 use crate::queue::Sizes;
@@ -12,7 +12,7 @@ use crate::types::{
 
 impl Matching {
     pub(crate) fn handle(&mut self, request: Request, now_ns: Nanos) {
-        self.is_cross_settled = false;
+        self.crossing = Crossing::Open;
         match request {
             Request::Place { id, order } => self.place(id, order, now_ns),
             Request::Cancel { id, session } => self.cancel(id, session, now_ns),
