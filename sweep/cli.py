@@ -153,9 +153,11 @@ def _count(text: str) -> int:
 
 def _add_trial_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     words = "replay one trial and keep its fills and equity as Parquet and PNG"
-    replay = _verb(verbs, "replay", "replay", words, "replay 17 quickstart")
+    replay = _verb(verbs, "replay", "replay", words, "replay 17 quickstart --naive")
     replay.add_argument("trial", type=int, help="number of the trial")
     _add_study_name(replay)
+    words = "beside it the same trial as a naive backtest sees it: no latency, fills at a touch"
+    replay.add_argument("--naive", action="store_true", help=words)
     words = "replay one trial and compare its digest with the recorded one"
     verify = _verb(verbs, "verify", "verify", words, "verify 17 quickstart")
     verify.add_argument("trial", type=int, help="number of the trial")

@@ -3,7 +3,7 @@
 import hashlib
 import importlib.util
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -12,7 +12,7 @@ from sweep.decode_latency import decode_latencies
 from sweep.decode_strategy import decode_strategy
 from sweep.document import Node, did_you_mean
 from sweep.job import WINDOW_DEFAULT, Backend, Direction
-from sweep.objective import METRICS
+from sweep.objective import METRICS, NAIVE_PREFIX
 from sweep.reading import (
     NOT_BUILT,
     Fields,
@@ -28,6 +28,7 @@ from sweep.schema import (
     QUEUE_MODELS,
     QUEUE_MODES,
     SAMPLERS,
+    WORLDS,
     ObjectiveSection,
     RunSection,
     SearchSection,
@@ -66,8 +67,12 @@ def decode_study(root: Node, *, text: str, folder: Path) -> Study:
     data = decode_data(fields.section("data", planned=("split",), required=True), folder)
     venue = _venue(fields.section("venue"))
     strategy = decode_strategy(fields.section("strategy", planned=("mode",), required=True))
-    world = _world(fields.section("world", planned=("fees",)))
+    world = _world(fields)
     objective = _objective(fields.section("objective", planned=("constraints",), required=True))
+    if objective.metric.startswith(NAIVE_PREFIX) and world.compare != "naive":
+        hint = "Give world.compare: naive, or maximize net_pnl in world: naive"
+        place = fields.node("objective") or fields.node_self
+        reading.problems.add(place, f"Nothing measures {objective.metric} here", hint)
     planned = ("pruner", "confirm_top", "scenario")
     search = _search(fields.section("search", planned=planned, required=True), reading.spaces)
     run = _run(fields.section("run"))
@@ -143,7 +148,17 @@ def _optional_int(fields: Fields, key: str, *, low: int, high: int) -> int | Non
     return fields.integer(key, low=low, high=high) if fields.has(key) else None
 
 
-def _world(fields: Fields) -> WorldSection:
+def _world(study: Fields) -> WorldSection:
+    node = study.node("world")
+    if node is None or not isinstance(node.value, str):
+        return _described_world(study.section("world", planned=("fees",)))
+    study.option("world", WORLDS)
+    # Every other key has its default, and none of them is read.
+    nothing = Fields(replace(node, value=None), study.reading)
+    return replace(_described_world(nothing), is_naive=True)
+
+
+def _described_world(fields: Fields) -> WorldSection:
     duration = Rule(kind="float", low=0.0, high=US_MAX, unit="microseconds")
     probability = Rule(kind="float", low=0.0, high=1.0)
     latency = fields.section("latency")
@@ -163,6 +178,7 @@ def _world(fields: Fields) -> WorldSection:
     impact.allow("half_life_ms")
     refill = impact.leaf("half_life_ms", half_life) if impact.has("half_life_ms") else None
     impact.close()
+    fields.allow("compare")
     world = WorldSection(
         latency=latencies.legs,
         weather=latencies.weather,
@@ -182,6 +198,7 @@ def _world(fields: Fields) -> WorldSection:
         amend_below_filled=fields.option(
             "amend_below_filled", ("reject", "cancel"), default="reject"
         ),
+        compare=fields.option("compare", WORLDS) if fields.has("compare") else None,
     )
     fields.close()
     return world

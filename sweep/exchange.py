@@ -37,18 +37,7 @@ def exchange_spec(
     ):
         if venue[key] is not None:
             product[name] = venue[key]
-    half_life = world["impact_half_life_ms"]
-    latency: dict[str, Any] = {leg: _leg(world["latency"][leg]) for leg in LATENCY_LEGS}
-    latency["gap_ns"] = _ns(world["gap_us"])
-    latency["loss_probability"] = world["loss_probability"]
-    latency["loss_timeout_ns"] = _ns(world["loss_timeout_us"])
-    latency["backlog_capacity_per_us"] = world["backlog_capacity_per_us"]
-    if world.get("weather") is not None:
-        weather = world["weather"]
-        latency["weather"] = {"tau_ns": _ns(weather["tau_us"]), "weight": weather["weight"]}
-    if world.get("regime") is not None:
-        latency["regime"] = {f"{key[:-3]}_ns": _ns(us) for key, us in world["regime"].items()}
-    spec = {
+    spec: dict[str, Any] = {
         "instrument": product,
         "fees": {
             "commission_per_lot_minor": venue["commission_per_lot"],
@@ -58,13 +47,19 @@ def exchange_spec(
             "tax_rate_e9": round(venue["tax_rate"] * E9),
             "grain": venue["grain"],
         },
-        "latency": latency,
-        "queue": _queue(world),
         "rules": {"amend_below_filled": world["amend_below_filled"]},
-        "impact": {"half_life_ns": None if half_life is None else round(half_life * NS_PER_MS)},
         "seed": seed,
         "replication": replication,
     }
+    if world.get("is_naive"):
+        spec["world"] = "naive"
+    else:
+        half_life = world["impact_half_life_ms"]
+        spec["latency"] = _latency(world)
+        spec["queue"] = _queue(world)
+        spec["impact"] = {
+            "half_life_ns": None if half_life is None else round(half_life * NS_PER_MS)
+        }
     return json.dumps(spec, allow_nan=False)
 
 
@@ -87,6 +82,20 @@ def check_money(instrument: Mapping[str, Any], tick_value: int | None) -> None:
 
 def _ns(us: float) -> int:
     return round(us * NS_PER_US)
+
+
+def _latency(world: Mapping[str, Any]) -> dict[str, Any]:
+    latency: dict[str, Any] = {leg: _leg(world["latency"][leg]) for leg in LATENCY_LEGS}
+    latency["gap_ns"] = _ns(world["gap_us"])
+    latency["loss_probability"] = world["loss_probability"]
+    latency["loss_timeout_ns"] = _ns(world["loss_timeout_us"])
+    latency["backlog_capacity_per_us"] = world["backlog_capacity_per_us"]
+    if world.get("weather") is not None:
+        weather = world["weather"]
+        latency["weather"] = {"tau_ns": _ns(weather["tau_us"]), "weight": weather["weight"]}
+    if world.get("regime") is not None:
+        latency["regime"] = {f"{key[:-3]}_ns": _ns(us) for key, us in world["regime"].items()}
+    return latency
 
 
 def _leg(leg: Mapping[str, Any]) -> dict[str, Any]:

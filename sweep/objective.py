@@ -38,6 +38,7 @@ class Metric:
     weight: str = ""
 
 
+NAIVE_PREFIX: Final = "naive_"
 METRICS: Final[dict[str, Metric]] = {
     "net_pnl": Metric("sum", "minor money"),
     "gross_pnl": Metric("sum", "minor money"),
@@ -75,6 +76,9 @@ METRICS: Final[dict[str, Metric]] = {
     "rejects_lost": Metric("sum", "count"),
     "cancel_rejects": Metric("sum", "count"),
     "expired": Metric("sum", "count"),
+    # Of the same cells in the naive world, where a study compares with it.
+    "naive_net_pnl": Metric("sum", "minor money"),
+    "naive_fills": Metric("sum", "count"),
 }
 
 

@@ -92,6 +92,10 @@ def make_plan(
     fixed: dict[str, Scalar] = {}
     for key, section in sections.items():
         fixed |= constants(section, key)
+    if study.world.is_naive:
+        # What the naive world does not read would look as if it held.
+        fixed = {path: v for path, v in fixed.items() if not path.startswith("world.")}
+        fixed["world"] = "naive"
     payload = {
         "seed": study.seed,
         **sections,

@@ -1,6 +1,6 @@
 """Pictures of one trial; the only room that names matplotlib, imported when a picture is drawn."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -12,16 +12,20 @@ DENSE_FILLS: Final = 1_000  # more of them at full size would hide the price
 MARKS: Final = ((0, "buy", "#1b7837", "^"), (1, "sell", "#b2182b", "v"))  # side, word, look
 
 
-def plot_replay(tables: ReplayTables, path: Path, *, title: str) -> None:
+def plot_replay(
+    tables: ReplayTables, path: Path, *, title: str, naive: ReplayTables | None = None
+) -> None:
     """Draw price with fills, position and equity of the first replication, slice after slice.
 
-    The time axis is hours of trading: the gaps between slices are left out.
+    The time axis is hours of trading: the gaps between slices are left out. With `naive`, the
+    equity of the same trial in the naive world is drawn beside its own.
     """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(14, 9), layout="constrained")
     price, position, money = figure.subplots(3, 1, sharex=True, height_ratios=(3, 1, 2))
-    slices = _slices(tables)
+    spans = _spans(tables, *([naive] if naive else []))
+    slices = _slices(tables, spans)
     counts: dict[tuple[str, str], int] = {}
     carried = 0.0
     fills = sum(len(points) for part in slices for points in part.fills.values())
@@ -49,6 +53,8 @@ def plot_replay(tables: ReplayTables, path: Path, *, title: str) -> None:
                     linewidths=0.6,
                     zorder=3,
                 )
+    if naive is not None:
+        _plot_naive(money, _slices(naive, spans))
     words = ", ".join(f"{count:,} {word} {kind}" for (word, kind), count in counts.items() if count)
     price.set_title(f"{title}: {words or 'no fills'} (hollow: taker)", loc="left")
     price.set_ylabel("price (ticks)")
@@ -58,6 +64,18 @@ def plot_replay(tables: ReplayTables, path: Path, *, title: str) -> None:
     for axes in (position, money):
         axes.axhline(0, color="0.8", linewidth=0.8, zorder=0)
     figure.savefig(path, dpi=110)
+
+
+def _plot_naive(axes: Any, slices: Sequence["_Slice"]) -> None:
+    axes.lines[0].set_label("live-like")
+    look: dict[str, Any] = {"color": "#e08214", "linewidth": 0.9, "label": "naive backtest"}
+    carried = 0.0
+    for part in slices:
+        hours, values = part.equity
+        axes.plot(hours, [carried + value for value in values], **look)
+        look.pop("label", None)
+        carried += values[-1] if values else 0.0
+    axes.legend(loc="upper left", frameon=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,15 +89,20 @@ class _Slice:
     fills: dict[tuple[int, bool], list[tuple[float, float]]]  # by (side, is maker)
 
 
-def _slices(tables: ReplayTables) -> list[_Slice]:
+def _spans(*several: ReplayTables) -> dict[str, tuple[int, int]]:
+    """Return the first and the last time of each slice in any of the tables."""
+    times: dict[str, list[int]] = {}
+    for tables in several:
+        for name, samples in tables.prices.items():
+            times.setdefault(name, []).extend(time_ns for time_ns, _ in samples)
+        for table in (_by_slice(tables.fills), _by_slice(tables.equity)):
+            for name, columns in table.items():
+                times.setdefault(name, []).extend(columns["exch_ns"])
+    return {name: (min(found), max(found)) for name, found in times.items() if found}
+
+
+def _slices(tables: ReplayTables, spans: Mapping[str, tuple[int, int]]) -> list[_Slice]:
     fills, equity = _by_slice(tables.fills), _by_slice(tables.equity)
-    spans: dict[str, tuple[int, int]] = {}
-    for name in dict.fromkeys([*tables.prices, *fills, *equity]):
-        times = [time_ns for time_ns, _ in tables.prices.get(name, [])]
-        for table in (fills, equity):
-            times += table.get(name, {}).get("exch_ns", [])
-        if times:
-            spans[name] = (min(times), max(times))
     slices: list[_Slice] = []
     before = 0.0
     for name, (first, last) in sorted(spans.items(), key=lambda item: item[1]):

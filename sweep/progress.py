@@ -15,6 +15,7 @@ from sweep.space import Scalar
 WIDTH_MAX = 1_000  # of a table, in characters
 FAILURES_SHOWN = 5
 PLAIN_EVERY_S = 5.0  # lines for a log file, not a screen
+NAIVE_METRICS = ("naive_net_pnl", "naive_fills")
 TABLE_METRICS = ("net_pnl", "fills", "maker_share", "max_drawdown", "opi_at_fill_mean_lots")
 
 
@@ -218,7 +219,9 @@ def ranked_table(
         print("no complete trial", file=stream)
         return
     console = Console(file=stream, highlight=False)
-    shown = [name for name in TABLE_METRICS if name != metric]
+    # What a naive backtest says stands beside what is optimised, where a study compares them.
+    beside = [name for name in NAIVE_METRICS if name in records[0]["result"]["metrics"]]
+    shown = [name for name in (*beside, *TABLE_METRICS) if name != metric]
     title = f"{direction} {metric}"
     table = _table(records, [metric, *shown], title)
     wide = console.options.update(width=WIDTH_MAX)

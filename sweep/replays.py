@@ -42,7 +42,9 @@ class ReplayTables:
         columns["replication"] = [replication] * rows
         columns |= dict(fills)
         queue = columns.pop("queue_ahead_lots_x2p20")
-        columns["queue_ahead_lots"] = [ahead / QUEUE_SCALE for ahead in queue]
+        columns["queue_ahead_lots"] = [
+            None if ahead < 0 else ahead / QUEUE_SCALE for ahead in queue
+        ]
         _extend(self.fills, columns)
         points = len(equity)
         _extend(
@@ -84,12 +86,13 @@ def _extend(table: dict[str, list[Any]], columns: Mapping[str, Sequence[Any]]) -
         table.setdefault(name, []).extend(values)
 
 
-def write_tables(tables: ReplayTables, folder: Path) -> dict[str, Path]:
-    """Write both tables as Parquet and return their paths."""
+def write_tables(tables: ReplayTables, folder: Path, prefix: str = "") -> dict[str, Path]:
+    """Write both tables as Parquet and return their paths by name; a prefix goes before names."""
     import polars
 
-    paths = {"fills": folder / "fills.parquet", "equity": folder / "equity.parquet"}
     texts = {"slice": polars.String}
-    polars.DataFrame(tables.fills, schema_overrides=texts).write_parquet(paths["fills"])
-    polars.DataFrame(tables.equity, schema_overrides=texts).write_parquet(paths["equity"])
+    paths: dict[str, Path] = {}
+    for name, table in (("fills", tables.fills), ("equity", tables.equity)):
+        paths[prefix + name] = folder / f"{prefix}{name}.parquet"
+        polars.DataFrame(table, schema_overrides=texts).write_parquet(paths[prefix + name])
     return paths

@@ -43,6 +43,7 @@ SAMPLERS: Final = ("tpe", "random", "nsga2", "cmaes", "qmc")
 BACKENDS: Final = ("inline", "processes", "ray")
 PROFILES: Final = ("generic", "taifex")
 AGGREGATES: Final = ("mean", "sum", "min", "max", "cvar")
+WORLDS: Final = ("naive",)  # worlds that a word names; the live-like one is described
 AGGREGATE_OVER: Final = ("slice", "replication", "cell")
 
 
@@ -164,6 +165,8 @@ class WorldSection:
         replications: Independent random worlds per slice.
         impact_half_life_ms: Refill of liquidity we took; None means never.
         amend_below_filled: What an amendment below the filled quantity does: reject or cancel.
+        is_naive: No latency, fills at a touch, last prices; nothing of the above is read.
+        compare: World in which every trial is replayed beside its own; None: in no other.
     """
 
     latency: dict[str, LatencyLeg]
@@ -182,6 +185,8 @@ class WorldSection:
     replications: int
     impact_half_life_ms: Leaf | None
     amend_below_filled: str
+    is_naive: bool = False
+    compare: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

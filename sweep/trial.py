@@ -16,7 +16,7 @@ from sweep.decode_strategy import load_class
 from sweep.errors import DataError
 from sweep.exchange import exchange_spec
 from sweep.job import TrialSpec
-from sweep.objective import objective_value, pool
+from sweep.objective import NAIVE_PREFIX, objective_value, pool
 from sweep.space import Scalar
 from sweep.template import fill
 
@@ -65,9 +65,17 @@ class CellRunner:
             RustsimError: The replay stopped: an impossible description, an overflow.
         """
         done: dict[tuple[str, str, int], tuple[dict[str, Any], list[tuple[int, int]]]] = {}
+        beside: dict[str, dict[str, float]] = {}
+        is_compared = self._sections["world"].get("compare") == "naive"
         for cell in self._cells:
             result = self.replay(trial.params, cell)
-            done[cell.key] = (self._document(cell, result), list(result.equity))
+            document = self._document(cell, result)
+            if is_compared:
+                # Nothing is drawn in the naive world: one replay serves all replications.
+                if cell.slice not in beside:
+                    beside[cell.slice] = self._naive_metrics(trial.params, cell)
+                document["metrics"] |= beside[cell.slice]
+            done[cell.key] = (document, list(result.equity))
         # Canonical order: results do not show in which order cells were replayed.
         ordered = sorted(self._cells, key=lambda cell: (cell.tape, cell.row_start, cell.key))
         cells = [done[cell.key][0] for cell in ordered]
@@ -91,6 +99,7 @@ class CellRunner:
         *,
         row_stop: int | None = None,
         samples: int = SERIES_POINTS_MAX,
+        is_naive: bool = False,
     ) -> rustsim.ReplayResult:
         """Replay one cell.
 
@@ -99,13 +108,14 @@ class CellRunner:
             cell: One of `cells`.
             row_stop: Stop before this row instead of the cell's end.
             samples: Points of the equity curve.
+            is_naive: Replay it in the naive world instead of the study's own.
         """
         sections = fill(self._sections, params)
         adapter = RustSimAdapter(
             spec=exchange_spec(
                 self._instruments[cell.tape],
                 sections["venue"],
-                sections["world"],
+                sections["world"] | {"is_naive": True} if is_naive else sections["world"],
                 seed=self._seed,
                 replication=cell.replication,
             )
@@ -121,6 +131,10 @@ class CellRunner:
             wake=wanted["wake"],
             samples=samples,
         )
+
+    def _naive_metrics(self, params: Mapping[str, Scalar], cell: Cell) -> dict[str, float]:
+        metrics = self.replay(params, cell, samples=0, is_naive=True).metrics
+        return {f"{NAIVE_PREFIX}{name}": float(metrics[name]) for name in ("net_pnl", "fills")}
 
     def _document(self, cell: Cell, result: rustsim.ReplayResult) -> dict[str, Any]:
         tape = self._tapes[cell.tape]

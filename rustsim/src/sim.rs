@@ -18,7 +18,7 @@ use crate::queue::units_to_lots;
 use crate::rng::Streams;
 use crate::schedule::Schedule;
 use crate::sight::{Sight, Touch, view_of};
-use crate::spec::SimSpec;
+use crate::spec::{SimSpec, World};
 use crate::types::{
     EventKind, FLAG_INDICATIVE, Liquidity, Lots, Nanos, OrderEvent, OrderId, Reason, Side, Tick,
     TickIndex,
@@ -86,6 +86,8 @@ pub struct SimulatedExchange {
     sight: Sight,
     /// The view lags behind the exchange's book (instant feed only).
     is_view_stale: bool,
+    /// In the naive world marks are last prices instead of mids.
+    world: World,
     mid2: i64,
     /// Exchange time of the last market group.
     group_ns: Nanos,
@@ -107,7 +109,9 @@ impl SimulatedExchange {
         let streams = Streams::new(spec.seed, spec.replication);
         let book = LimitOrderBook::new(prices.0, prices.1)?;
         let link = Link::new(&spec.latency, streams)?;
-        let is_instant = !options.is_watched || link.feed_is_instant() && !options.has_local;
+        let is_naive = spec.world == World::Naive;
+        let is_instant =
+            !options.is_watched || is_naive || link.feed_is_instant() && !options.has_local;
         Ok(Self {
             matching: Matching::new(&spec, book, streams)?,
             ledger: ShadowLedger::new(spec.instrument.tick_value_minor, spec.fees, options.samples),
@@ -121,6 +125,7 @@ impl SimulatedExchange {
             is_instant,
             sight: Sight::default(),
             is_view_stale: false,
+            world: spec.world,
             mid2: i64::MIN,
             group_ns: 0,
             exch_ns: Nanos::MIN,
@@ -207,7 +212,9 @@ impl SimulatedExchange {
             self.send_home()?;
             is_scheduled = true;
         }
-        if !self.matching.is_indicative() && self.matching.recorded.book.take_best_changed() {
+        if !self.matching.is_indicative()
+            && (self.matching.recorded.book.take_best_changed() || self.world == World::Naive)
+        {
             self.mark(exch_ns)?;
         }
         let is_indicative = self.matching.is_indicative();
@@ -231,7 +238,8 @@ impl SimulatedExchange {
 
     /// Returns whether market groups may take the short way of [`SimulatedExchange::apply_quiet`].
     pub(crate) fn has_short_way(&self) -> bool {
-        self.is_instant && !self.link.watches_load()
+        // In the naive world prints move the mark, and fill orders that the short way does not ask for.
+        self.is_instant && self.world == World::LiveLike && !self.link.watches_load()
     }
 
     /// Applies groups before `before_ns` that concern nothing but the book, up to the first after which a best price is another; returns their rows
@@ -257,14 +265,18 @@ impl SimulatedExchange {
         Ok((used, is_best_changed))
     }
 
-    /// Marks the account if the two-sided mid moved.
+    /// Marks the account if the two-sided mid (in the naive world: the last price) moved.
     fn mark(&mut self, exch_ns: Nanos) -> Result<()> {
-        if let Some((bid, ask)) = self.matching.recorded.book.two_sided() {
-            let mid2 = i64::from(bid) + i64::from(ask);
-            if mid2 != self.mid2 {
-                self.mid2 = mid2;
-                self.ledger.on_mark(exch_ns, mid2)?;
-            }
+        let recorded = &self.matching.recorded;
+        let mid2 = if self.world == World::Naive {
+            recorded.last_trade.map(|print| 2 * i64::from(print.price))
+        } else {
+            let best = recorded.book.two_sided();
+            best.map(|(bid, ask)| i64::from(bid) + i64::from(ask))
+        };
+        if let Some(mid2) = mid2.filter(|mid2| *mid2 != self.mid2) {
+            self.mid2 = mid2;
+            self.ledger.on_mark(exch_ns, mid2)?;
         }
         Ok(())
     }

@@ -164,6 +164,17 @@ pub struct ImpactSpec {
     pub half_life_ns: Option<Nanos>,
 }
 
+/// How much of a market is simulated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum World {
+    /// Latency, queues, sizes: what live trading meets.
+    #[default]
+    LiveLike,
+    /// None of them: what a naive backtest assumes, for comparison.
+    Naive,
+}
+
 /// Everything that a simulated exchange depends on besides its ticks.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
@@ -180,6 +191,8 @@ pub struct SimSpec {
     pub rules: RuleSpec,
     /// Own impact.
     pub impact: ImpactSpec,
+    /// How much of a market is simulated.
+    pub world: World,
     /// Study seed.
     pub seed: u64,
     /// Replication of the random streams.
@@ -276,7 +289,25 @@ impl SimSpec {
         require(self.impact.half_life_ns.is_none_or(|h| h >= 0), || {
             "impact.half_life_ns: expected >= 0 or null".into()
         })?;
+        self.check_world()?;
         self.fees.check()
+    }
+
+    /// Refuses what the naive world does not read.
+    fn check_world(&self) -> Result<()> {
+        if self.world == World::LiveLike {
+            return Ok(());
+        }
+        for (key, is_default) in [
+            ("latency", self.latency == LinkSpec::default()),
+            ("queue", self.queue == QueueSpec::default()),
+            ("impact", self.impact == ImpactSpec::default()),
+        ] {
+            require(is_default, || {
+                format!("{key}: the naive world has none; remove the key, or world: naive")
+            })?;
+        }
+        Ok(())
     }
 }
 

@@ -24,7 +24,7 @@ use rustsim::types::{EventKind, Lots, OrderEvent, Tick};
 
 use serde_json::json;
 
-use twin::market::{Gambler, PRICES, rows, rules};
+use twin::market::{Gambler, PRICES, naive, rows, rules};
 use twin::run::{Story, run};
 use twin::{Actor, Command, Moment, Queue, Rules, View, Wake};
 
@@ -131,7 +131,7 @@ fn spec_of(rules: &Rules) -> SimSpec {
         }
     };
     let [place, cancel, amend, report, feed] = &rules.latency;
-    let json = json!({
+    let mut json = json!({
         "instrument": {
             "name": "twin", "tick_value_minor": rules.tick_value, "price_min": rules.price_min, "price_max": rules.price_max,
             "visible_levels": rules.visible_levels, "max_order_lots": rules.max_order_lots,
@@ -149,6 +149,13 @@ fn spec_of(rules: &Rules) -> SimSpec {
         "impact": {"half_life_ns": rules.half_life_ns},
         "seed": rules.seed, "replication": rules.replication,
     });
+    if rules.is_naive {
+        let description = json.as_object_mut().unwrap();
+        for key in ["latency", "queue", "impact"] {
+            description.remove(key);
+        }
+        description.insert("world".to_owned(), json!("naive"));
+    }
     SimSpec::from_json(&json.to_string()).unwrap()
 }
 
@@ -291,6 +298,7 @@ fn seeds() -> std::ops::Range<u64> {
 #[test]
 fn engine_and_twin_agree_on_random_runs() {
     let mut kinds: BTreeMap<String, u64> = BTreeMap::new();
+    let mut naive_lots = 0;
     let mut failures = Vec::new();
     for seed in seeds() {
         let rules = rules(seed);
@@ -311,6 +319,9 @@ fn engine_and_twin_agree_on_random_runs() {
         if let Err(difference) = check_equal(&outcomes, &moments, &story) {
             failures.push(format!("seed {seed}: {difference}\n{rules:?}"));
         }
+        if rules.is_naive {
+            naive_lots += story.account.totals()["lots"];
+        }
         for event in &outcomes.log {
             *kinds
                 .entry(format!("{:?} {:?}", event.kind, event.reason))
@@ -325,6 +336,10 @@ fn engine_and_twin_agree_on_random_runs() {
         "{} runs differ:\n\n{}",
         failures.len(),
         failures.join("\n\n")
+    );
+    assert!(
+        naive_lots > 1_000,
+        "the naive world traded {naive_lots} lots"
     );
     // The runs reach every kind of end.
     assert!(kinds.len() >= 20, "only {kinds:?}");
@@ -419,6 +434,7 @@ fn recorded_hour_rules(has_local: bool) -> Vec<Rules> {
         regime: None,
         is_sampled: false,
         half_life_ns: None,
+        is_naive: false,
         ..base
     };
     let sampled = Rules {
@@ -444,5 +460,6 @@ fn recorded_hour_rules(has_local: bool) -> Vec<Rules> {
         visible_levels: 0,
         ..quiet.clone()
     };
-    vec![quiet, sampled, back]
+    let touched = naive(quiet.clone());
+    vec![quiet, sampled, back, touched]
 }

@@ -2,12 +2,21 @@
 
 import argparse
 import json
+import math
 import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
-from sweep.errors import EXIT_DONE, ResourceError
+from sweep.errors import EXIT_DONE, InputError, ResourceError
+from sweep.progress import number
 from sweep.replays import ReplayTables, sample_trades, write_tables
+from sweep.space import Scalar
 from sweep.status import trial_record
 from sweep.studyfolder import find_study, read_plan
+
+if TYPE_CHECKING:
+    from sweep.trial import CellRunner
 
 EQUITY_SAMPLES = 4_000  # about two per pixel of the picture
 
@@ -21,37 +30,85 @@ def replay(options: argparse.Namespace) -> int:
     from sweep.trial import CellRunner
 
     runner = CellRunner(plan["runner"]["payload"])
-    tables = ReplayTables()
-    digests: dict[str, str] = {}
-    for cell in sorted(
-        runner.cells, key=lambda cell: (cell.replication, cell.tape, cell.row_start)
-    ):
-        result = runner.replay(record["params"], cell, samples=EQUITY_SAMPLES)
-        tables.add(cell.slice, cell.replication, result.fills(), result.equity)
-        if cell.slice not in tables.prices:
-            rows = (cell.row_start, cell.row_stop)
-            tables.prices[cell.slice] = sample_trades(runner.tape(cell), *rows)
-        digests["/".join(map(str, cell.key))] = result.digest
+    if options.naive and plan["runner"]["payload"]["world"].get("is_naive"):
+        raise InputError(f"{folder}: the world of this study is the naive one already")
+    own = _replay(runner, record["params"])
+    naive = _replay(runner, record["params"], is_naive=True) if options.naive else None
     output = folder / "replays" / f"trial-{options.trial}"
     try:
         output.mkdir(parents=True, exist_ok=True)
-        paths = write_tables(tables, output)
+        paths = write_tables(own.tables, output)
+        if naive is not None:
+            paths |= write_tables(naive.tables, output, prefix="naive_")
         title = f"{plan['study']}, trial {options.trial}"
         paths["picture"] = output / "replay.png"
-        plot_replay(tables, paths["picture"], title=title)
+        beside = naive.tables if naive is not None else None
+        plot_replay(own.tables, paths["picture"], title=title, naive=beside)
     except OSError as error:
         raise ResourceError(f"{output}: cannot be written: {error.strerror or error}") from error
     document = {
         "study": plan["study"],
         "trial": options.trial,
-        "fills": len(tables.fills["exch_ns"]) if tables.fills else 0,
+        "fills": len(own.tables.fills["exch_ns"]) if own.tables.fills else 0,
+        "live_like": own.figures(),
         "files": {name: str(path) for name, path in paths.items()},
-        "digests": digests,
+        "digests": own.digests,
     }
+    if naive is not None:
+        document["naive"] = naive.figures()
     if options.json:
         print(json.dumps(document))
+        return EXIT_DONE
+    if naive is None:
+        sys.stdout.write(f"trial {options.trial}: {_words(own)}\n")
     else:
-        sys.stdout.write(f"trial {options.trial}: {document['fills']:,} fills\n")
-        for name, path in paths.items():
-            sys.stdout.write(f"{name:<9} {path}\n")
+        sys.stdout.write(f"trial {options.trial}\n")
+        sys.stdout.write(f"  live-like       {_words(own)}\n")
+        sys.stdout.write(f"  naive backtest  {_words(naive)}\n")
+    for name, path in paths.items():
+        sys.stdout.write(f"{name:<12} {path}\n")
     return EXIT_DONE
+
+
+@dataclass(slots=True)
+class _Replayed:
+    """All cells of a trial in one world."""
+
+    tables: ReplayTables = field(default_factory=ReplayTables)
+    digests: dict[str, str] = field(default_factory=dict)
+    net_pnl: dict[tuple[str, int], float] = field(default_factory=dict)
+
+    def figures(self) -> dict[str, Any]:
+        """Return sums over slices, means over replications, as the metrics of a trial are."""
+        replications = len({replication for _, replication in self.net_pnl})
+        fills = len(self.tables.fills["exch_ns"]) if self.tables.fills else 0
+        return {
+            "net_pnl": math.fsum(self.net_pnl.values()) / replications,
+            "fills": fills / replications,
+        }
+
+
+def _replay(
+    runner: "CellRunner", params: Mapping[str, Scalar], *, is_naive: bool = False
+) -> _Replayed:
+    done = _Replayed()
+    for cell in sorted(
+        runner.cells, key=lambda cell: (cell.replication, cell.tape, cell.row_start)
+    ):
+        tables = done.tables
+        # Nothing is drawn in the naive world: all replications of a slice are equal.
+        if is_naive and cell.slice in tables.prices:
+            continue
+        result = runner.replay(params, cell, samples=EQUITY_SAMPLES, is_naive=is_naive)
+        tables.add(cell.slice, cell.replication, result.fills(), result.equity)
+        if cell.slice not in tables.prices:
+            rows = (cell.row_start, cell.row_stop)
+            tables.prices[cell.slice] = sample_trades(runner.tape(cell), *rows)
+        done.digests["/".join(map(str, cell.key))] = result.digest
+        done.net_pnl[cell.slice, cell.replication] = result.metrics["net_pnl"]
+    return done
+
+
+def _words(replayed: _Replayed) -> str:
+    figures = replayed.figures()
+    return f"net PnL {number(figures['net_pnl'])}, {number(figures['fills'])} fills"

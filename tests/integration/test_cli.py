@@ -255,6 +255,22 @@ def test_replay_keeps_fills_equity_and_a_picture(launched: Path) -> None:
     assert Path(document["files"]["fills"]).parent == launched / "runs/small/replays/trial-1"
 
 
+def test_replay_draws_the_naive_world_beside(launched: Path) -> None:
+    done = sweep("replay", "1", "small", "--naive", "--json", folder=launched)
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    import polars
+
+    fills = polars.read_parquet(document["files"]["naive_fills"])
+    assert fills.height == document["naive"]["fills"]
+    assert set(fills["replication"].unique()) == {0}
+    assert document["naive"]["fills"] > document["live_like"]["fills"]
+    assert fills["queue_ahead_lots"].is_null().all()
+    talk = sweep("replay", "1", "small", "--naive", folder=launched).stdout
+    assert "live-like" in talk
+    assert "naive backtest" in talk
+
+
 def test_unknown_trial_is_bad_input(launched: Path) -> None:
     for verb in ("replay", "verify"):
         done = sweep(verb, "99", folder=launched)

@@ -12,7 +12,7 @@ import rustsim
 from sweep.cells import Cell, cells_to_json
 from sweep.errors import DataError
 from sweep.job import TrialSpec
-from sweep.objective import METRICS
+from sweep.objective import METRICS, NAIVE_PREFIX
 from sweep.trial import SERIES_POINTS_MAX, CellRunner, equity_series, trial_digest
 
 INSTRUMENT = {"name": "SYN", "tick_value_minor": 200, "visible_levels": 5}
@@ -165,7 +165,8 @@ def test_result_is_complete(payload: dict[str, Any]) -> None:
 def test_every_metric_of_the_core_has_a_pooling_rule(payload: dict[str, Any]) -> None:
     runner = CellRunner(payload)
     result = runner.replay(trial(0).params, runner.cells[0])
-    assert set(result.metrics) == set(METRICS)
+    own = {name for name in METRICS if not name.startswith(NAIVE_PREFIX)}
+    assert set(result.metrics) == own
     weights = {metric.weight for metric in METRICS.values()} - {"", "seconds"}
     assert weights <= set(result.metrics) | set(result.ledger)
 
@@ -188,6 +189,21 @@ def test_parameters_and_worlds_make_a_difference(payload: dict[str, Any]) -> Non
     assert runner.run(trial(0, place=30_000.0))["digest"] != first["digest"]
     digests = [cell["digest"] for cell in first["cells"]]
     assert len(set(digests)) == len(digests)
+
+
+def test_the_naive_world_stands_beside_and_changes_nothing(payload: dict[str, Any]) -> None:
+    alone = CellRunner(payload).run(trial(1))
+    world = payload["world"]
+    compared = CellRunner(payload | {"world": world | {"compare": "naive"}}).run(trial(1))
+    naive = {name for name in METRICS if name.startswith(NAIVE_PREFIX)}
+    assert set(compared["metrics"]) - set(alone["metrics"]) == naive
+    assert compared["digest"] == alone["digest"]
+    assert compared["metrics"]["net_pnl"] == alone["metrics"]["net_pnl"]
+    # The same as a study of the naive world, whose replications are all equal.
+    own = CellRunner(payload | {"world": world | {"is_naive": True}}).run(trial(1))
+    assert own["metrics"]["net_pnl"] == compared["metrics"]["naive_net_pnl"]
+    assert own["metrics"]["fills"] == compared["metrics"]["naive_fills"] > alone["metrics"]["fills"]
+    assert len({cell["digest"] for cell in own["cells"]}) == 2  # one per slice
 
 
 def test_another_tape_under_the_same_path_is_refused(

@@ -175,3 +175,27 @@ def test_lists_of_models_are_those_of_the_core() -> None:
 def test_backlog_of_the_venue() -> None:
     latency = described("world.latency.backlog_capacity_per_us=0.1")["latency"]
     assert latency["backlog_capacity_per_us"] == 0.1
+
+
+def test_naive_world() -> None:
+    spec = described("world=naive")
+    assert spec["world"] == "naive"
+    assert spec["latency"]["place"]["mean_ns"] == 0.0
+    assert spec["fees"]["commission_per_lot_minor"] == 20
+    study = load_study(STUDY, ["world.compare=naive", "objective.maximize=naive_net_pnl"])
+    assert study.world.compare == "naive"
+    assert not study.world.is_naive
+
+
+NAIVE_WRONG = [
+    ("world=niave", "Did you mean 'naive'"),
+    ("world.compare=live", "one of naive"),
+    ("objective.maximize=naive_net_pnl", "Nothing measures naive_net_pnl here"),
+]
+
+
+@pytest.mark.parametrize(("override", "message"), NAIVE_WRONG)
+def test_wrong_words_for_worlds_are_refused(override: str, message: str) -> None:
+    with pytest.raises(StudyError) as refused:
+        load_study(STUDY, [override])
+    assert message in str(refused.value)

@@ -38,7 +38,11 @@ impl Matching {
         self.indicative = !self.group_has_market;
         if self.group_has_market {
             if resting {
-                self.cross(rows[0].exch_ns);
+                if self.is_naive() {
+                    self.touch(rows);
+                } else {
+                    self.cross(rows[0].exch_ns);
+                }
             }
             self.crossing = Crossing::Settled;
         }
@@ -135,6 +139,9 @@ impl Matching {
 
     #[inline(never)]
     fn level_own(&mut self, row: &Tick, side: Side, before: i32, ordinal: u64) {
+        if self.is_naive() {
+            return;
+        }
         let after = units(Lots::from(row.qty));
         if row.qty < before {
             for order in self.own[side as usize].level_mut(row.price) {
@@ -212,7 +219,7 @@ impl Matching {
         let own = &self.own[side as usize];
         if own
             .best()
-            .is_some_and(|best| side.is_better(best, row.price))
+            .is_some_and(|best| side.is_better(best, row.price) && !self.is_naive())
         {
             let lots = Lots::from(row.qty);
             self.fill_better(side, row.price, row.exch_ns, lots, |price, limit| {
@@ -243,6 +250,9 @@ impl Matching {
         is_visible: bool,
         ordinal: u64,
     ) {
+        if self.is_naive() {
+            return;
+        }
         let reordered = change.credit_used > 0;
         let rest = change.credit - change.credit_used;
         let size_before = change.before + change.credit;
@@ -311,7 +321,7 @@ impl Matching {
     }
 
     /// Fills all leaves of own orders whose price satisfies `concerns` against `limit`; best price first.
-    fn fill_better(
+    pub(super) fn fill_better(
         &mut self,
         side: Side,
         limit: TickIndex,

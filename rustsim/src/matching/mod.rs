@@ -4,6 +4,7 @@
 //! the exchange takes it from there to the ledger, the digest and the way home.
 
 mod market;
+mod naive;
 mod quiet;
 mod requests;
 
@@ -15,7 +16,7 @@ use crate::order_queue::{OrderQueue, RestingOrder};
 use crate::queue::{Mode, QueueDecay};
 use crate::recorded::RecordedBook;
 use crate::rng::Streams;
-use crate::spec::{BelowFilled, SimSpec};
+use crate::spec::{BelowFilled, SimSpec, World};
 use crate::types::{
     EventKind, Liquidity, Lots, Nanos, OrderEvent, OrderId, OrderRequest, Reason, Side, TickIndex,
 };
@@ -67,6 +68,7 @@ pub(crate) struct Matching {
     price_max: TickIndex,
     lots_max: Lots,
     below_filled: BelowFilled,
+    world: World,
     /// Ids that ever arrived; index = id.
     arrived: Vec<bool>,
     /// The last group held auction rows only.
@@ -84,7 +86,10 @@ impl Matching {
         Ok(Self {
             recorded: RecordedBook::new(book),
             own: [OrderQueue::new(Side::Bid), OrderQueue::new(Side::Ask)],
-            consumed: Consumed::new(spec.impact.half_life_ns),
+            consumed: Consumed::new(match spec.world {
+                World::LiveLike => spec.impact.half_life_ns,
+                World::Naive => Some(0),
+            }),
             queue: QueueDecay::build(&spec.queue)?,
             mode: spec.queue.mode,
             streams,
@@ -96,6 +101,7 @@ impl Matching {
                 .max_order_lots
                 .unwrap_or(Lots::from(i32::MAX)),
             below_filled: spec.rules.amend_below_filled,
+            world: spec.world,
             arrived: vec![false],
             indicative: false,
             group_has_market: false,
@@ -119,6 +125,20 @@ impl Matching {
     pub(crate) fn available(&self, side: Side, price: TickIndex, now_ns: Nanos) -> Lots {
         self.consumed
             .available(side, price, self.recorded.book.size(side, price), now_ns)
+    }
+
+    /// Returns whether orders fill at a touch, whatever the queue and the sizes.
+    #[inline]
+    fn is_naive(&self) -> bool {
+        self.world == World::Naive
+    }
+
+    /// Returns the lots that a taker gets from a level.
+    fn takeable(&self, side: Side, price: TickIndex, now_ns: Nanos) -> Lots {
+        match self.available(side, price, now_ns) {
+            lots if lots > 0 && self.is_naive() => naive::ANY_LOTS,
+            lots => lots,
+        }
     }
 
     pub(crate) fn resting(&self, id: OrderId) -> Option<&RestingOrder> {

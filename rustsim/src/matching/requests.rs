@@ -134,7 +134,7 @@ impl Matching {
             if !other.is_better(price, own_best) {
                 break;
             }
-            left -= self.available(other, price, now_ns);
+            left -= self.takeable(other, price, now_ns);
             if left <= 0 {
                 return false;
             }
@@ -153,7 +153,7 @@ impl Matching {
             if total >= open || !incoming.side.reaches(incoming.limit, price) {
                 break;
             }
-            total += self.available(other, price, now_ns);
+            total += self.takeable(other, price, now_ns);
             next = self.recorded.book.next_worse(other, price);
         }
         total.min(open)
@@ -167,7 +167,7 @@ impl Matching {
             if open == 0 || !incoming.side.reaches(incoming.limit, price) {
                 break;
             }
-            let lots = open.min(self.available(other, price, now_ns));
+            let lots = open.min(self.takeable(other, price, now_ns));
             if lots > 0 {
                 self.consumed.take(other, price, lots, now_ns);
                 incoming.filled += lots;
@@ -181,7 +181,8 @@ impl Matching {
     fn rest(&mut self, incoming: &Incoming, now_ns: Nanos) {
         let side = incoming.side;
         let displayed = units(Lots::from(self.recorded.book.size(side, incoming.price)));
-        let in_view = self.is_in_view(side, incoming.price);
+        // The naive world has no queues to know.
+        let in_view = !self.is_naive() && self.is_in_view(side, incoming.price);
         // The last own order of the level bounds the new one: queue order among own orders stays, and a hidden level hides for all.
         let (last_ahead, last_hidden) = self.own[side as usize]
             .level_mut(incoming.price)

@@ -101,6 +101,8 @@ fn other_latency(dice: &mut Dice) -> LatencySpec {
 pub fn rules(seed: u64) -> Rules {
     let dice = &mut Dice::new(seed, 1);
     let has_limits = dice.is_one_in(4);
+    // Drawn apart, so that the other worlds stay what they are.
+    let is_naive = Dice::new(seed, 4).is_one_in(8);
     let mut latencies: [LatencySpec; 5] = core::array::from_fn(|_| latency(dice));
     let is_random = latencies
         .iter()
@@ -113,7 +115,8 @@ pub fn rules(seed: u64) -> Rules {
             spec.stressed = Some(Box::new(latency(dice)));
         }
     }
-    Rules {
+    let rules = Rules {
+        is_naive,
         weather: (is_random && dice.is_one_in(3)).then(|| dice.pick(&[(160, 1.0), (3_200, 0.4)])),
         regime,
         tick_value: dice.pick(&[1, 7, 200]),
@@ -156,6 +159,25 @@ pub fn rules(seed: u64) -> Rules {
         replication: dice.below(3),
         has_local: dice.is_one_in(2),
         wake: dice.pick(&[Wake::Best, Wake::Touch, Wake::Every, Wake::Own]),
+    };
+    if is_naive { naive(rules) } else { rules }
+}
+
+/// The same market and costs in the naive world.
+pub fn naive(rules: Rules) -> Rules {
+    Rules {
+        is_naive: true,
+        latency: core::array::from_fn(|_| LatencySpec::default()),
+        gap_ns: 0,
+        loss_probability: 0.0,
+        loss_timeout_ns: 0,
+        backlog_capacity_per_us: None,
+        weather: None,
+        regime: None,
+        queue: Queue::Uniform,
+        is_sampled: false,
+        half_life_ns: None,
+        ..rules
     }
 }
 

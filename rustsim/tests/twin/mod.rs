@@ -61,6 +61,8 @@ pub struct Rules {
     /// Whether an amend below the filled quantity cancels the rest instead of being rejected.
     pub below_filled_cancels: bool,
     pub half_life_ns: Option<Nanos>,
+    /// No latency, no queue, no sizes, last prices (semantics 8).
+    pub is_naive: bool,
     pub seed: u64,
     pub replication: u64,
     pub has_local: bool,

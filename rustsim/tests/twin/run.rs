@@ -209,7 +209,7 @@ impl Runner<'_> {
         self.messages.push((now, messages.max(1)));
         self.publish();
         let latency = self.latency(4, Purpose::Feed, now);
-        let alone = if self.rules.has_local {
+        let alone = if self.rules.has_local && !self.rules.is_naive {
             now.max(rows[rows.len() - 1].local_ns) + latency
         } else {
             now + latency

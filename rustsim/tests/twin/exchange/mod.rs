@@ -1,5 +1,6 @@
 //! The exchange side: recorded book and own queues (semantics 3 and 4).
 
+mod naive;
 mod requests;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -225,6 +226,9 @@ impl Exchange {
 
     /// Applies a whole group; `first_row` is the ordinal of its first row.
     pub fn group(&mut self, first_row: u64, rows: &[Tick]) {
+        if self.rules.is_naive {
+            return self.naive_group(first_row, rows);
+        }
         self.credit.clear();
         self.resting
             .iter_mut()
@@ -240,11 +244,14 @@ impl Exchange {
         self.crossing(now);
         let view = self.view(now);
         if let (Some((bid, _)), Some((ask, _))) = (view.bid, view.ask) {
-            let mid2 = i64::from(bid) + i64::from(ask);
-            if self.mid2 != Some(mid2) {
-                self.mid2 = Some(mid2);
-                self.out.push(Output::Mark(now, mid2));
-            }
+            self.mark(now, i64::from(bid) + i64::from(ask));
+        }
+    }
+
+    fn mark(&mut self, now: Nanos, mid2: i64) {
+        if self.mid2 != Some(mid2) {
+            self.mid2 = Some(mid2);
+            self.out.push(Output::Mark(now, mid2));
         }
     }
 

@@ -23,6 +23,10 @@ impl Exchange {
             .filter(|&price| limit.is_none_or(|limit| side.reaches(limit, price)))
             .map(|price| (price, self.available(other(side), price, now)))
             .filter(|&(_, lots)| lots > 0)
+            .map(|(price, lots)| {
+                // In the naive world any size is there.
+                (price, if self.rules.is_naive { 1 << 40 } else { lots })
+            })
             .collect()
     }
 
@@ -166,9 +170,11 @@ impl Exchange {
             if lots == 0 {
                 break;
             }
-            let key = (other(own.side), price);
-            let units = self.consumed_at(key, now) + lots * AHEAD_ONE;
-            self.consumed.insert(key, (units, now));
+            if !self.rules.is_naive {
+                let key = (other(own.side), price);
+                let units = self.consumed_at(key, now) + lots * AHEAD_ONE;
+                self.consumed.insert(key, (units, now));
+            }
             own.leaves -= lots;
             own.filled += lots;
             self.report_fill(now, &own, price, lots, Liquidity::Taker, 0);
@@ -185,8 +191,8 @@ impl Exchange {
         own.is_hidden = last.is_some_and(|other| other.is_hidden);
         let before_us = last.and_then(|other| other.ahead).unwrap_or(0);
         let displayed = self.size(own.side, own.price) * AHEAD_ONE;
-        own.ahead =
-            (!self.is_out_of_window(own.side, own.price)).then_some(displayed.max(before_us));
+        let is_known = !self.rules.is_naive && !self.is_out_of_window(own.side, own.price);
+        own.ahead = is_known.then_some(displayed.max(before_us));
         own.ahead_at_arrival = own.ahead;
         own.arrival_ns = now;
         self.resting.push(own);
