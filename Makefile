@@ -32,7 +32,7 @@ endef
 export LIST_REQUIREMENTS
 
 .PHONY: help setup demo test lint format stubtest rust-test pytest test-slow test-browser packaging-test docs-check \
-	corruptions bench bench-sweep clean
+	corruptions bench bench-data bench-memory bench-sweep clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -109,6 +109,9 @@ bench: setup ## replay and maker beside hftbacktest on the same feed; writes bui
 
 bench-data: setup ## speed and size of imports, format by format; writes build/bench-data.json
 	$(PY) -m benches.data_bench
+
+bench-memory: setup ## memory of a worker; writes build/bench-memory.json
+	$(PY) -m benches.memory_bench
 
 bench-sweep: setup ## efficiency of the outer loop; writes build/bench-sweep.json
 	$(PY) -m benches.sweep_bench
