@@ -53,27 +53,29 @@ def watch(rows: Rows, audit: Audit) -> Rows:
 
 
 def _check_prices(chunk: Columns, row: int, audit: Audit) -> None:
-    prices = chunk["price"]
-    has_price = chunk["kind"] != KIND_CLEAR
+    prices, kinds = chunk["price"], chunk["kind"]
     # A part of the rows tells the middle as well as all of them, in a part of the time.
     stride = max(1, len(prices) // SAMPLE)
-    sample = prices[::stride][has_price[::stride]]
+    sample = prices[::stride][kinds[::stride] != KIND_CLEAR]
     if not len(sample):
         return
     middle = float(np.median(sample))
     low, high = sorted((middle / FAR_FACTOR, middle * FAR_FACTOR))
     # A middle near zero has no scale: prices of calendar spreads.
-    is_far = has_price & ((prices < low) | (prices > high)) & (abs(middle) >= FAR_FACTOR)
+    if abs(middle) < FAR_FACTOR or (prices.min() >= low and prices.max() <= high):
+        return
     audit.hit_rows(
         "far_price",
-        is_far,
+        (kinds != KIND_CLEAR) & ((prices < low) | (prices > high)),
         lambda at: f"row {row + at}",
         lambda at: f"tick {prices[at]}, expected {low:.0f} to {high:.0f} as around it",
     )
 
 
 def _check_times(times: npt.NDArray[Any], last_ns: int | None, row: int, audit: Audit) -> None:
-    before = times[:1] if last_ns is None else np.array([last_ns])
+    before = int(times[0]) if last_ns is None else last_ns
+    if max(int(times.max()), before) - min(int(times.min()), before) <= FAR_NS:
+        return  # no two of them are that far apart
     is_far = np.diff(times, prepend=before) > FAR_NS
     audit.hit_rows(
         "far_time",

@@ -1,8 +1,9 @@
 //! Python face of the rules for rows, without a tape to write them to.
 
-use super::tape::Columns;
-use crate::error::{Error, Result};
-use crate::tape::validate::{Validator, as_written};
+use super::tape::{Columns, Piece};
+use crate::error::Error;
+use crate::tape::columns::RowColumns;
+use crate::tape::validate::Validator;
 use pyo3::prelude::*;
 
 /// Test rows as a tape would, without writing one.
@@ -12,6 +13,7 @@ pub(crate) struct RowCheck {
     source: String,
     has_local: bool,
     validator: Validator,
+    piece: Piece,
 }
 
 #[pymethods]
@@ -23,6 +25,7 @@ impl RowCheck {
             source: source.to_owned(),
             has_local,
             validator: Validator::new(has_local),
+            piece: Piece::default(),
         }
     }
 
@@ -52,18 +55,19 @@ impl RowCheck {
             qty,
             join,
         )?;
-        Ok(py.detach(|| self.test(&columns))?)
-    }
-}
-
-impl RowCheck {
-    fn test(&mut self, columns: &Columns) -> Result<()> {
-        for row in columns.pieces().flatten() {
-            let number = self.validator.rows();
-            self.validator
-                .push(&as_written(&row, self.has_local))
-                .map_err(|fault| Error::Tick(format!("{}: row {number}: {fault}", self.source)))?;
-        }
-        Ok(())
+        let (source, has_local, validator) = (&self.source, self.has_local, &mut self.validator);
+        columns.each(py, &mut self.piece, |rows| {
+            let number = validator.rows();
+            let local_ns = if has_local {
+                rows.local_ns
+            } else {
+                rows.exch_ns
+            };
+            validator
+                .push_columns(&RowColumns { local_ns, ..*rows })
+                .map_err(|(row, fault)| {
+                    Error::Tick(format!("{source}: row {}: {fault}", number + row as u64))
+                })
+        })
     }
 }

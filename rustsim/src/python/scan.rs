@@ -32,10 +32,8 @@ pub(crate) fn scan_queues<'py>(
         qty,
         join,
     )?;
-    let found = py.detach(|| {
-        let rows = columns.rows(0, columns.row_count());
-        scan(&rows, first_row, trades_take)
-    });
+    let rows = columns.rows(py)?;
+    let found = py.detach(|| scan(&rows, first_row, trades_take));
     let facts = PyDict::new(py);
     set_best(&facts, &found)?;
     set_changes(&facts, &found)?;

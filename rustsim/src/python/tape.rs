@@ -2,18 +2,19 @@
 
 use crate::error::{Error, Result};
 use crate::rows::RowSource;
+use crate::tape::columns::RowColumns;
 use crate::tape::{MappedTape, TapeSummary, TapeWriter, view};
 use crate::types::Tick;
 use pyo3::buffer::{Element, PyBuffer};
 use pyo3::exceptions::{PyIndexError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict};
+use pyo3::types::{PyBytes, PyDict, PyMemoryView, PySlice};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Rows gathered from the columns before they are written: few enough to stay in the cache and out of the system's hands.
-const CHUNK_ROWS: usize = 2 * 1024;
+/// Rows copied from the caller's columns at a time: few enough to stay in the cache and out of the system's hands.
+const PIECE_ROWS: usize = 8 * 1024;
 
 /// One row as a tuple: `exch_ns`, `local_ns`, `kind`, `side`, `flags`, `price`, `qty`, `join`.
 type RowTuple = (i64, i64, u8, u8, u8, i32, i32, u32);
@@ -164,79 +165,137 @@ impl Tape {
     }
 }
 
-// Copies of the caller's columns: another thread may write to its buffers while the interpreter lock is released.
-pub(super) struct Columns {
+/// The caller's columns, of one length. They are copied a piece at a time while the interpreter lock is held: without it another thread
+/// may write to them.
+pub(super) struct Columns<'py> {
+    exch_ns: Bound<'py, PyMemoryView>,
+    local_ns: Option<Bound<'py, PyMemoryView>>,
+    kind: Bound<'py, PyMemoryView>,
+    side: Bound<'py, PyMemoryView>,
+    flags: Bound<'py, PyMemoryView>,
+    price: Bound<'py, PyMemoryView>,
+    qty: Bound<'py, PyMemoryView>,
+    join: Option<Bound<'py, PyMemoryView>>,
+    row_count: usize,
+}
+
+impl<'py> Columns<'py> {
+    #[allow(clippy::too_many_arguments, reason = "one argument per column")]
+    pub(super) fn read(
+        source: &str,
+        exch_ns: &Bound<'py, PyAny>,
+        local_ns: Option<&Bound<'py, PyAny>>,
+        kind: &Bound<'py, PyAny>,
+        side: &Bound<'py, PyAny>,
+        flags: &Bound<'py, PyAny>,
+        price: &Bound<'py, PyAny>,
+        qty: &Bound<'py, PyAny>,
+        join: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Self> {
+        let row_count = buffer::<i64>(source, exch_ns, "exch_ns", None)?.item_count();
+        let count = Some(row_count);
+        Ok(Self {
+            exch_ns: view_of::<i64>(source, exch_ns, "exch_ns", count)?,
+            local_ns: local_ns
+                .map(|values| view_of::<i64>(source, values, "local_ns", count))
+                .transpose()?,
+            kind: view_of::<u8>(source, kind, "kind", count)?,
+            side: view_of::<u8>(source, side, "side", count)?,
+            flags: view_of::<u8>(source, flags, "flags", count)?,
+            price: view_of::<i32>(source, price, "price", count)?,
+            qty: view_of::<i32>(source, qty, "qty", count)?,
+            join: join
+                .map(|values| view_of::<u32>(source, values, "join", count))
+                .transpose()?,
+            row_count,
+        })
+    }
+
+    /// Returns all rows, with their flags as they are.
+    pub(super) fn rows(&self, py: Python<'py>) -> PyResult<Vec<Tick>> {
+        let mut piece = Piece::default();
+        piece.take(py, self, 0..self.row_count)?;
+        let columns = piece.columns();
+        let row = |row: usize| Tick {
+            flags: columns.flags[row],
+            ..columns.row(row)
+        };
+        Ok((0..columns.len()).map(row).collect())
+    }
+
+    /// Hands all rows to `work`, a piece at a time and without the interpreter lock.
+    pub(super) fn each(
+        &self,
+        py: Python<'py>,
+        piece: &mut Piece,
+        mut work: impl FnMut(&RowColumns<'_>) -> Result<()> + Send,
+    ) -> PyResult<()> {
+        for start in (0..self.row_count).step_by(PIECE_ROWS) {
+            piece.take(py, self, start..self.row_count.min(start + PIECE_ROWS))?;
+            py.detach(|| work(&piece.columns()))?;
+        }
+        Ok(())
+    }
+}
+
+/// Copies of some rows of the caller's columns; the room is used again.
+#[derive(Debug, Default)]
+pub(super) struct Piece {
     exch_ns: Vec<i64>,
-    local_ns: Option<Vec<i64>>,
+    local_ns: Vec<i64>,
     kind: Vec<u8>,
     side: Vec<u8>,
     flags: Vec<u8>,
     price: Vec<i32>,
     qty: Vec<i32>,
-    join: Option<Vec<u32>>,
+    join: Vec<u32>,
 }
 
-impl Columns {
-    #[allow(clippy::too_many_arguments, reason = "one argument per column")]
-    pub(super) fn read(
-        source: &str,
-        exch_ns: &Bound<'_, PyAny>,
-        local_ns: Option<&Bound<'_, PyAny>>,
-        kind: &Bound<'_, PyAny>,
-        side: &Bound<'_, PyAny>,
-        flags: &Bound<'_, PyAny>,
-        price: &Bound<'_, PyAny>,
-        qty: &Bound<'_, PyAny>,
-        join: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<Self> {
-        let exch_ns = column::<i64>(source, exch_ns, "exch_ns", None)?;
-        let count = Some(exch_ns.len());
-        Ok(Self {
-            local_ns: local_ns
-                .map(|values| column(source, values, "local_ns", count))
-                .transpose()?,
-            kind: column(source, kind, "kind", count)?,
-            side: column(source, side, "side", count)?,
-            flags: column(source, flags, "flags", count)?,
-            price: column(source, price, "price", count)?,
-            qty: column(source, qty, "qty", count)?,
-            join: join
-                .map(|values| column(source, values, "join", count))
-                .transpose()?,
-            exch_ns,
-        })
+impl Piece {
+    fn take<'py>(
+        &mut self,
+        py: Python<'py>,
+        columns: &Columns<'py>,
+        rows: Range<usize>,
+    ) -> PyResult<()> {
+        let rows = PySlice::new(py, rows.start.try_into()?, rows.end.try_into()?, 1);
+        copy(&columns.exch_ns, &rows, &mut self.exch_ns)?;
+        let local_ns = columns.local_ns.as_ref().unwrap_or(&columns.exch_ns);
+        copy(local_ns, &rows, &mut self.local_ns)?;
+        copy(&columns.kind, &rows, &mut self.kind)?;
+        copy(&columns.side, &rows, &mut self.side)?;
+        copy(&columns.flags, &rows, &mut self.flags)?;
+        copy(&columns.price, &rows, &mut self.price)?;
+        copy(&columns.qty, &rows, &mut self.qty)?;
+        self.join.clear();
+        if let Some(join) = &columns.join {
+            copy(join, &rows, &mut self.join)?;
+        }
+        Ok(())
     }
 
-    pub(super) fn rows(&self, start: usize, stop: usize) -> Vec<Tick> {
-        let local_ns = self.local_ns.as_ref().unwrap_or(&self.exch_ns);
-        let row = |row: usize| Tick {
-            exch_ns: self.exch_ns[row],
-            local_ns: local_ns[row],
-            price: self.price[row],
-            qty: self.qty[row],
-            join: self.join.as_ref().map_or(0, |join| join[row]),
-            kind: self.kind[row],
-            side: self.side[row],
-            flags: self.flags[row],
-            reserved: 0,
-        };
-        (start..stop).map(row).collect()
+    fn columns(&self) -> RowColumns<'_> {
+        RowColumns {
+            exch_ns: &self.exch_ns,
+            local_ns: &self.local_ns,
+            price: &self.price,
+            qty: &self.qty,
+            join: &self.join,
+            kind: &self.kind,
+            side: &self.side,
+            flags: &self.flags,
+        }
     }
+}
 
-    pub(super) fn row_count(&self) -> usize {
-        self.exch_ns.len()
-    }
-
-    pub(super) fn pieces(&self) -> impl Iterator<Item = Vec<Tick>> {
-        let count = self.row_count();
-        (0..count)
-            .step_by(CHUNK_ROWS)
-            .map(move |start| self.rows(start, count.min(start + CHUNK_ROWS)))
-    }
-
-    fn append_to(&self, writer: &mut TapeWriter) -> Result<()> {
-        self.pieces().try_for_each(|rows| writer.append(&rows))
-    }
+fn copy<T: Element + Default>(
+    from: &Bound<'_, PyMemoryView>,
+    rows: &Bound<'_, PySlice>,
+    to: &mut Vec<T>,
+) -> PyResult<()> {
+    let part = PyBuffer::<T>::get(&from.as_any().get_item(rows)?)?;
+    to.resize(part.item_count(), T::default());
+    part.copy_to_slice(from.py(), to)
 }
 
 /// Write a tape in chunks to a temporary name; finish() syncs and renames it into place.
@@ -247,6 +306,7 @@ pub(crate) struct TapeBuilder {
     has_local: bool,
     source: String,
     writer: Option<TapeWriter>,
+    piece: Piece,
 }
 
 #[pymethods]
@@ -266,6 +326,7 @@ impl TapeBuilder {
             has_local,
             source,
             writer: Some(writer),
+            piece: Piece::default(),
         })
     }
 
@@ -302,7 +363,7 @@ impl TapeBuilder {
             join,
         )?;
         let writer = self.writer.as_mut().ok_or_else(|| over(&self.path))?;
-        Ok(py.detach(|| columns.append_to(writer))?)
+        columns.each(py, &mut self.piece, |rows| writer.append_columns(rows))
     }
 
     /// Seal the tape; return row_count, content_hash, price_min, price_max, exch_ns_first, exch_ns_last, bytes, has_join.
@@ -329,12 +390,32 @@ impl TapeBuilder {
     }
 }
 
+/// Returns the values of a column, copied.
 pub(super) fn column<T: Element>(
     source: &str,
     values: &Bound<'_, PyAny>,
     name: &str,
     count: Option<usize>,
 ) -> PyResult<Vec<T>> {
+    buffer(source, values, name, count)?.to_vec(values.py())
+}
+
+fn view_of<'py, T: Element>(
+    source: &str,
+    values: &Bound<'py, PyAny>,
+    name: &str,
+    count: Option<usize>,
+) -> PyResult<Bound<'py, PyMemoryView>> {
+    buffer::<T>(source, values, name, count)?;
+    PyMemoryView::from(values)
+}
+
+fn buffer<T: Element>(
+    source: &str,
+    values: &Bound<'_, PyAny>,
+    name: &str,
+    count: Option<usize>,
+) -> PyResult<PyBuffer<T>> {
     let buffer = PyBuffer::<T>::get(values).map_err(|fault| {
         let kind = std::any::type_name::<T>();
         let what = format!(
@@ -355,7 +436,7 @@ pub(super) fn column<T: Element>(
             &format!("column {name} has {found} rows, exch_ns has {expected}"),
         ));
     }
-    buffer.to_vec(values.py())
+    Ok(buffer)
 }
 
 fn shape_error(source: &str, what: &str) -> PyErr {
@@ -391,8 +472,8 @@ pub(crate) fn scan_book<'py>(
         qty,
         None,
     )?;
+    let rows = columns.rows(py)?;
     let (scan, mask) = py.detach(|| {
-        let rows = columns.rows(0, columns.exch_ns.len());
         let scan = view::scan_book(&rows, visible_levels);
         let mut mask = vec![0_u8; rows.len()];
         scan.out_of_view.iter().for_each(|&row| mask[row] = 1);

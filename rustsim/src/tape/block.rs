@@ -17,9 +17,11 @@
 //! Nothing here trusts its bytes: a head whose columns do not fill the block exactly is refused, and all arithmetic wraps, so that a
 //! forged block gives rows, which the row rules then judge, and never a panic.
 
-use super::column::{Column, Width, divide_by_unit, write};
+use super::column::{Column, Width};
 use super::format::field;
 use crate::types::{FLAG_LAST, Nanos, Tick};
+
+pub use super::pack::pack;
 
 /// Rows of every block but the last; a power of two.
 pub const BLOCK_ROWS: usize = 256;
@@ -30,40 +32,48 @@ pub const BLOCK_BYTES_MAX: usize = HEAD_BYTES + BLOCK_ROWS * (1 + 3 * 4 + 2 * 8)
 
 /// Rows unpacked at once: what lies between the two passes stays in the nearest cache.
 const TILE_ROWS: usize = 64;
-const SIDE_SHIFT: u32 = 2;
-const FLAGS_SHIFT: u32 = 3;
+pub(super) const SIDE_SHIFT: u32 = 2;
+pub(super) const FLAGS_SHIFT: u32 = 3;
 
 const _: () = assert!(BLOCK_ROWS.is_power_of_two() && BLOCK_ROWS.is_multiple_of(TILE_ROWS));
 
 /// What a block says of its columns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Head {
-    exch_ns_first: Nanos,
-    time_unit: u64,
-    local_base: i64,
-    local_unit: u64,
-    price_base: i32,
-    qty_base: i32,
-    group_count: u16,
-    price: Width,
-    qty: Width,
-    join: Width,
-    time: Width,
-    local: Width,
-    is_local_by_group: bool,
+pub(super) struct Head {
+    pub(super) exch_ns_first: Nanos,
+    pub(super) time_unit: u64,
+    pub(super) local_base: i64,
+    pub(super) local_unit: u64,
+    pub(super) price_base: i32,
+    pub(super) qty_base: i32,
+    pub(super) group_count: u16,
+    pub(super) price: Width,
+    pub(super) qty: Width,
+    pub(super) join: Width,
+    pub(super) time: Width,
+    pub(super) local: Width,
+    pub(super) is_local_by_group: bool,
 }
 
 impl Head {
-    fn write(&self, out: &mut Vec<u8>) {
-        out.extend(self.exch_ns_first.to_le_bytes());
-        out.extend(self.time_unit.to_le_bytes());
-        out.extend(self.local_base.to_le_bytes());
-        out.extend(self.local_unit.to_le_bytes());
-        out.extend(self.price_base.to_le_bytes());
-        out.extend(self.qty_base.to_le_bytes());
-        out.extend(self.group_count.to_le_bytes());
-        out.extend([self.price, self.qty, self.join, self.time, self.local].map(Width::bytes));
-        out.push(u8::from(self.is_local_by_group));
+    /// Returns the head as it lies in front of a block.
+    pub(super) fn bytes(&self) -> [u8; HEAD_BYTES] {
+        let mut bytes = [0; HEAD_BYTES];
+        let mut at = 0;
+        let mut put = |field: &[u8]| {
+            bytes[at..at + field.len()].copy_from_slice(field);
+            at += field.len();
+        };
+        put(&self.exch_ns_first.to_le_bytes());
+        put(&self.time_unit.to_le_bytes());
+        put(&self.local_base.to_le_bytes());
+        put(&self.local_unit.to_le_bytes());
+        put(&self.price_base.to_le_bytes());
+        put(&self.qty_base.to_le_bytes());
+        put(&self.group_count.to_le_bytes());
+        put(&[self.price, self.qty, self.join, self.time, self.local].map(Width::bytes));
+        put(&[u8::from(self.is_local_by_group)]);
+        bytes
     }
 
     fn read(bytes: &[u8; HEAD_BYTES]) -> Option<Self> {
@@ -267,13 +277,13 @@ const fn code_labels() -> [u64; 256] {
 }
 
 /// Low half of a row number: joins are told in 32 bits.
-fn ordinal(row: u64) -> u32 {
+pub(super) fn ordinal(row: u64) -> u32 {
     u32::from_le_bytes(field(&row.to_le_bytes(), 0))
 }
 
 /// Turns a join ordinal into the number of rows since, and back: it is its own inverse for every row, and 0 stays 0.
 #[inline]
-fn join_code(ordinal: u32, join: u32) -> u32 {
+pub(super) fn join_code(ordinal: u32, join: u32) -> u32 {
     let next = ordinal.wrapping_add(1);
     // No row removes the order that it adds itself, but arbitrary numbers must come back too: 0 and `next` stand for themselves.
     if join == 0 || join == next {
@@ -281,104 +291,4 @@ fn join_code(ordinal: u32, join: u32) -> u32 {
     } else {
         next.wrapping_sub(join)
     }
-}
-
-/// Appends `rows` as one block; the first of them has the number `first_row` in its tape.
-///
-/// # Panics
-/// If there is no row, or more than a block holds.
-pub fn pack(rows: &[Tick], first_row: u64, out: &mut Vec<u8>) {
-    let count = rows.len();
-    assert!(
-        (1..=BLOCK_ROWS).contains(&count),
-        "{count} rows are no block"
-    );
-    let mut numbers = [0; BLOCK_ROWS];
-    let mut times = [0; BLOCK_ROWS];
-    let mut locals = [0; BLOCK_ROWS];
-    let times = group_steps(rows, &mut times);
-    let time_unit = divide_by_unit(times);
-    let (local_base, is_local_by_group, locals) = local_offsets(rows, &mut locals);
-    let local_unit = divide_by_unit(locals);
-    let price_base = rows.iter().map(|row| row.price).min().unwrap_or(0);
-    let qty_base = rows.iter().map(|row| row.qty).min().unwrap_or(0);
-    let price = |row: &Tick, _| row.price.wrapping_sub(price_base).cast_unsigned();
-    let qty = |row: &Tick, _| row.qty.wrapping_sub(qty_base).cast_unsigned();
-    let join = |row: &Tick, index| join_code(ordinal(first_row + index), row.join);
-    let head_at = out.len();
-    out.resize(head_at + HEAD_BYTES, 0);
-    out.extend(
-        rows.iter()
-            .map(|row| row.kind | row.side << SIDE_SHIFT | row.flags << FLAGS_SHIFT),
-    );
-    let mut put = |numbers: &[u64]| {
-        let width = Width::of(numbers.iter().fold(0, |all, number| all | number));
-        write(numbers, width, out);
-        width
-    };
-    let head = Head {
-        exch_ns_first: rows[0].exch_ns,
-        time_unit,
-        local_base,
-        local_unit,
-        price_base,
-        qty_base,
-        group_count: u16::try_from(times.len() + 1).expect("no more groups than rows"),
-        price: put(narrow(rows, &mut numbers, price)),
-        qty: put(narrow(rows, &mut numbers, qty)),
-        join: put(narrow(rows, &mut numbers, join)),
-        time: put(times),
-        local: put(locals),
-        is_local_by_group,
-    };
-    let mut bytes = Vec::with_capacity(HEAD_BYTES);
-    head.write(&mut bytes);
-    out[head_at..head_at + HEAD_BYTES].copy_from_slice(&bytes);
-}
-
-fn narrow<'a>(
-    rows: &[Tick],
-    out: &'a mut [u64; BLOCK_ROWS],
-    number: impl Fn(&Tick, u64) -> u32,
-) -> &'a [u64] {
-    for ((out, row), index) in out.iter_mut().zip(rows).zip(0..) {
-        *out = u64::from(number(row, index));
-    }
-    &out[..rows.len()]
-}
-
-/// Writes the time from each group to the next into the front of `out`, and returns that part.
-fn group_steps<'a>(rows: &[Tick], out: &'a mut [u64; BLOCK_ROWS]) -> &'a mut [u64] {
-    let mut count = 0;
-    for pair in rows.windows(2) {
-        // A step is written for every row and kept for the first of a group: no branch to guess wrong.
-        out[count] = pair[1]
-            .exch_ns
-            .wrapping_sub(pair[0].exch_ns)
-            .cast_unsigned();
-        count += usize::from(pair[0].flags & FLAG_LAST);
-    }
-    &mut out[..count]
-}
-
-/// Writes local less exchange time, above the least of them, into the front of `out`; returns the least, whether it goes by groups, and that part.
-fn local_offsets<'a>(rows: &[Tick], out: &'a mut [u64; BLOCK_ROWS]) -> (i64, bool, &'a mut [u64]) {
-    let offset = |row: &Tick| row.local_ns.wrapping_sub(row.exch_ns);
-    let base = rows.iter().map(offset).min().unwrap_or(0);
-    let is_by_group = rows
-        .windows(2)
-        .all(|pair| pair[0].flags & FLAG_LAST != 0 || offset(&pair[0]) == offset(&pair[1]));
-    let mut count = 0;
-    for row in rows {
-        out[count] = offset(row).wrapping_sub(base).cast_unsigned();
-        count += if is_by_group {
-            usize::from(row.flags & FLAG_LAST)
-        } else {
-            1
-        };
-    }
-    // The last group of a block goes on in the next one, or has no row behind it that starts another.
-    let goes_on = is_by_group && rows.last().is_some_and(|row| row.flags & FLAG_LAST == 0);
-    count += usize::from(goes_on);
-    (base, is_by_group, &mut out[..count])
 }

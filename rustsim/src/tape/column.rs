@@ -169,19 +169,54 @@ fn write_as<const N: usize>(
 
 /// Divides all numbers by the largest one that divides them all, and returns it; 1 if all are 0.
 pub(super) fn divide_by_unit(numbers: &mut [u64]) -> u64 {
-    let mut unit = 0;
-    for number in numbers.iter() {
-        unit = greatest_common_divisor(unit, *number);
-        if unit == 1 {
-            return 1;
+    let mut unit = numbers.iter().copied().find(|number| *number > 0);
+    // Most blocks keep the unit of their first numbers; each pass ends at one that it does not divide.
+    while let Some(guess) = unit.filter(|unit| *unit > 1) {
+        let divisor = ExactDivisor::of(guess);
+        let Some(misfit) = numbers.iter().find(|number| !divisor.divides(**number)) else {
+            for number in numbers.iter_mut() {
+                *number = divisor.quotient(*number);
+            }
+            return guess;
+        };
+        unit = Some(greatest_common_divisor(guess, *misfit));
+    }
+    1
+}
+
+/// Divides by one number without a division: what it divides, times the inverse of its odd part, is the quotient.
+///
+/// What it does not divide gives something larger than any quotient (Granlund and Montgomery, 1994).
+#[derive(Clone, Copy, Debug)]
+struct ExactDivisor {
+    inverse: u64,
+    twos: u32,
+    quotient_max: u64,
+}
+
+impl ExactDivisor {
+    fn of(divisor: u64) -> Self {
+        let twos = divisor.trailing_zeros();
+        let odd = divisor >> twos;
+        // Newton's steps double the bits that are right: 3 at first, 96 after five.
+        let mut inverse = odd;
+        for _ in 0..5 {
+            inverse = inverse.wrapping_mul(2_u64.wrapping_sub(odd.wrapping_mul(inverse)));
+        }
+        Self {
+            inverse,
+            twos,
+            quotient_max: u64::MAX / divisor,
         }
     }
-    if unit > 1 {
-        for number in numbers.iter_mut() {
-            *number /= unit;
-        }
+
+    fn quotient(self, number: u64) -> u64 {
+        number.wrapping_mul(self.inverse).rotate_right(self.twos)
     }
-    unit.max(1)
+
+    fn divides(self, number: u64) -> bool {
+        self.quotient(number) <= self.quotient_max
+    }
 }
 
 fn greatest_common_divisor(mut a: u64, mut b: u64) -> u64 {
@@ -228,17 +263,21 @@ mod tests {
 
     #[test]
     fn unit_is_the_greatest_common_divisor() {
-        let table: [(&[u64], u64); 6] = [
+        let table: [(&[u64], u64); 10] = [
             (&[], 1),
             (&[0, 0], 1),
             (&[0, 7, 0], 7),
             (&[125_000_000, 1_000_000, 3_000_000], 1_000_000),
             (&[256, 512, 257], 1),
             (&[u64::MAX, u64::MAX], u64::MAX),
+            (&[1 << 63, 1 << 62, 0], 1 << 62),
+            (&[1 << 63, 12], 4),
+            (&[9_000, 6_000, 4_500, 0, 7_500], 1_500),
+            (&[u64::MAX - 1, 6], 2),
         ];
         for (numbers, unit) in table {
             let mut divided = numbers.to_vec();
-            assert_eq!(divide_by_unit(&mut divided), unit);
+            assert_eq!(divide_by_unit(&mut divided), unit, "{numbers:?}");
             let back: Vec<u64> = divided.iter().map(|number| number * unit).collect();
             assert_eq!(back, numbers);
         }

@@ -22,12 +22,15 @@
 
 pub mod block;
 mod column;
+pub mod columns;
 pub mod cursor;
 pub mod format;
 pub mod histogram;
 mod map;
+mod pack;
 pub mod queues;
 pub mod reader;
+mod screen;
 pub mod survey;
 pub mod validate;
 pub mod view;

@@ -1,5 +1,7 @@
 //! What a row must be, checked when a tape is written and again when it is opened.
 
+use super::columns::RowColumns;
+use super::screen;
 use crate::types::{
     FLAG_LAST, FLAG_OUT_OF_VIEW, FLAGS_ALL, KIND_CLEAR, KIND_LEVEL, KIND_TRADE, Nanos, Tick,
     TickIndex,
@@ -94,6 +96,44 @@ impl Validator {
         Ok(())
     }
 
+    /// Takes the next rows; the error holds the number of rows in front of the bad one, and what is wrong with it.
+    ///
+    /// # Errors
+    /// As [`Validator::push`].
+    pub fn push_columns(&mut self, rows: &RowColumns<'_>) -> Result<(), (usize, String)> {
+        let (Some(first), Some(last)) = (rows.exch_ns.first(), rows.exch_ns.last()) else {
+            return Ok(());
+        };
+        if !self.columns_are_good(rows) {
+            for row in 0..rows.len() {
+                self.push(&rows.row(row)).map_err(|fault| (row, fault))?;
+            }
+            return Ok(());
+        }
+        if self.rows == 0 {
+            self.exch_ns_first = *first;
+        }
+        self.rows += rows.len() as u64;
+        self.exch_ns_last = *last;
+        self.local_ns_last = rows.local_ns[rows.len() - 1];
+        (self.price_min, self.price_max) =
+            screen::price_bounds(rows, (self.price_min, self.price_max));
+        Ok(())
+    }
+
+    fn columns_are_good(&self, rows: &RowColumns<'_>) -> bool {
+        let local = || {
+            if self.has_local {
+                screen::local_is_good(rows, (self.rows > 0).then_some(self.local_ns_last))
+            } else {
+                rows.local_ns == rows.exch_ns
+            }
+        };
+        screen::exch_is_good(rows.exch_ns, self.exch_ns_last)
+            && local()
+            && screen::bodies_are_good(rows)
+    }
+
     fn row_is_good(&self, row: &Tick) -> bool {
         let time = row.exch_ns >= self.exch_ns_last
             && row.exch_ns < EXCH_NS_END
@@ -118,7 +158,7 @@ impl Validator {
             && row
                 .local_ns
                 .checked_sub(row.exch_ns)
-                .is_some_and(|offset| offset.abs() <= LOCAL_OFFSET_NS_MAX)
+                .is_some_and(|offset| offset.unsigned_abs() <= LOCAL_OFFSET_NS_MAX.unsigned_abs())
     }
 
     // Slow twin of `row_is_good`, reached for the one bad row only.

@@ -1,12 +1,12 @@
 //! Writes tapes: validates, streams to a temporary name, seals, renames.
 
-use super::block::{BLOCK_BYTES_MAX, BLOCK_ROWS, pack};
-use super::format::{
-    ENTRY_BYTES, HEADER_BYTES, Header, METADATA_BYTES_MAX, ROW_BYTES, canonical_rows,
-};
+use super::block::{BLOCK_BYTES_MAX, BLOCK_ROWS};
+use super::columns::{Gathered, RowColumns};
+use super::format::{ENTRY_BYTES, HEADER_BYTES, Header, METADATA_BYTES_MAX, ROW_BYTES};
+use super::pack::pack_columns;
 use super::validate::{Validator, as_written};
 use crate::error::{Error, Result};
-use crate::types::{FLAG_LAST, Nanos, Tick, TickIndex};
+use crate::types::{Nanos, Tick, TickIndex};
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
@@ -51,7 +51,7 @@ pub struct TapeWriter {
     validator: Validator,
     has_join: bool,
     // Rows of the block under way. A full one waits for the next row, which tells whether its last row is the last of its time.
-    rows: Vec<Tick>,
+    block: Box<Gathered>,
     // Packed blocks, written together.
     packed: Vec<u8>,
     blocks_bytes: u64,
@@ -95,7 +95,7 @@ impl TapeWriter {
             has_local,
             validator: Validator::new(has_local),
             has_join: false,
-            rows: Vec::with_capacity(BLOCK_ROWS),
+            block: Box::default(),
             packed: Vec::with_capacity(WRITE_BYTES + BLOCK_BYTES_MAX),
             blocks_bytes: 0,
             directory: Vec::new(),
@@ -122,45 +122,86 @@ impl TapeWriter {
         outcome
     }
 
-    fn append_rows(&mut self, rows: &[Tick]) -> Result<()> {
-        if self.file.is_none() {
-            return Err(self.over());
+    /// Appends rows by columns; as [`TapeWriter::append`].
+    ///
+    /// # Errors
+    /// As [`TapeWriter::append`].
+    pub fn append_columns(&mut self, rows: &RowColumns<'_>) -> Result<()> {
+        let outcome = self.append_blocks(rows);
+        if outcome.is_err() {
+            self.discard();
         }
-        for row in rows {
-            let row = as_written(row, self.has_local);
-            let number = self.validator.rows();
-            self.validator
-                .push(&row)
-                .map_err(|fault| Error::Tick(format!("{}: row {number}: {fault}", self.source)))?;
-            if let Some(above) = self.rows.last_mut() {
-                above.flags |= if above.exch_ns == row.exch_ns {
-                    0
-                } else {
-                    FLAG_LAST
-                };
+        outcome
+    }
+
+    fn append_rows(&mut self, rows: &[Tick]) -> Result<()> {
+        let mut part = Box::<Gathered>::default();
+        for rows in rows.chunks(BLOCK_ROWS) {
+            // Columns have no reserved byte: a row that uses it is looked at alone, after those in front of it.
+            let plain = rows
+                .iter()
+                .position(|row| row.reserved != 0)
+                .unwrap_or(rows.len());
+            part.clear();
+            part.extend_rows(&rows[..plain]);
+            self.append_blocks(&part.columns())?;
+            if let Some(row) = rows.get(plain) {
+                let number = self.validator.rows();
+                self.validator
+                    .push(&as_written(row, self.has_local))
+                    .map_err(|fault| self.row_error(number, &fault))?;
             }
-            if self.rows.len() == BLOCK_ROWS {
-                self.pack_block()?;
-            }
-            self.rows.push(row);
         }
         Ok(())
     }
 
-    fn pack_block(&mut self) -> Result<()> {
+    fn append_blocks(&mut self, rows: &RowColumns<'_>) -> Result<()> {
+        if self.file.is_none() {
+            return Err(self.over());
+        }
+        let rows = RowColumns {
+            local_ns: if self.has_local {
+                rows.local_ns
+            } else {
+                rows.exch_ns
+            },
+            ..*rows
+        };
+        let mut done = 0;
+        while done < rows.len() {
+            if self.block.len() == BLOCK_ROWS {
+                self.pack_block(Some(rows.exch_ns[done]))?;
+            }
+            let stop = rows.len().min(done + BLOCK_ROWS - self.block.len());
+            let part = rows.part(done, stop);
+            let number = self.validator.rows();
+            self.validator
+                .push_columns(&part)
+                .map_err(|(row, fault)| self.row_error(number + row as u64, &fault))?;
+            self.block.extend(&part);
+            done = stop;
+        }
+        Ok(())
+    }
+
+    fn row_error(&self, row: u64, fault: &str) -> Error {
+        Error::Tick(format!("{}: row {row}: {fault}", self.source))
+    }
+
+    fn pack_block(&mut self, next_ns: Option<Nanos>) -> Result<()> {
         let first_row = self.directory.len() / ENTRY_BYTES * BLOCK_ROWS;
         let start = self.packed.len();
-        pack(&self.rows, first_row as u64, &mut self.packed);
+        self.block.mark_last(next_ns);
+        pack_columns(&self.block.columns(), first_row as u64, &mut self.packed);
         let block = &self.packed[start..];
         self.blocks_bytes += block.len() as u64;
         let end = HEADER_BYTES as u64 + self.blocks_bytes;
         self.directory.extend(end.to_le_bytes());
         self.directory.extend(xxh3_64(block).to_le_bytes());
-        self.canonical.clear();
-        canonical_rows(&self.rows, &mut self.canonical);
+        self.block.canonical(&mut self.canonical);
         self.content.update(&self.canonical);
-        self.has_join |= self.rows.iter().any(|row| row.join != 0);
-        self.rows.clear();
+        self.has_join |= self.block.columns().join.iter().any(|join| *join != 0);
+        self.block.clear();
         if self.packed.len() >= WRITE_BYTES {
             self.write_blocks()?;
         }
@@ -195,9 +236,8 @@ impl TapeWriter {
             );
             return Err(Error::Tape(message));
         }
-        if let Some(last) = self.rows.last_mut() {
-            last.flags |= FLAG_LAST;
-            self.pack_block()?;
+        if self.block.len() > 0 {
+            self.pack_block(None)?;
         }
         self.write_blocks()?;
         self.content.update(metadata.as_bytes());
