@@ -193,17 +193,19 @@ def _add_data_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]"
     check = _verb(kinds, "check", "data_check", words, "data check recordings/*.parquet")
     _add_sources(check, nargs="*")
     check.add_argument("--list", action="store_true", help="show readers, options and rules")
+    check.add_argument("--all", action="store_true", help="show rules that found nothing, too")
     _add_inspect(kinds)
-    words = "write a synthetic market as a tape, or as columns if the file ends in .parquet"
+    words = "write a synthetic market as a tape (FILE.tape) or as columns (FILE.parquet)"
     example = "data generate syn.tape --set events=1000000 --set seed=3"
     generate = _verb(kinds, "generate", "data", words, example)
     generate.add_argument("output", type=Path, metavar="FILE", help="file to write")
+    generate.add_argument("--force", action="store_true", help="replace the file if it is there")
     generate.add_argument("--instrument", default="SYN", metavar="NAME", help="name (default: SYN)")
     words = "fit the market to a recording: a tape, a data file, or the data of a study file"
     generate.add_argument("--like", type=Path, metavar="FILE", help=words)
     generate.add_argument("--reader", metavar="NAME", help="reader of that file (default: guessed)")
     generate.add_argument("--session", metavar="NAME", help="session to fit to (default: first)")
-    words = "processor time for --like; the same command goes on where it ended (default: 120)"
+    words = "processor time for --like; with --force, goes on where it ended (default: 120)"
     generate.add_argument("--seconds", type=float, default=120.0, metavar="S", help=words)
     _add_set(generate, words="one option of the market, as under data.source.generate; repeatable")
     words = "write a tape in a format of others"

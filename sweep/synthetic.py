@@ -9,6 +9,7 @@ from typing import Any
 from sweep.data import write_tape
 from sweep.readers import canonical_parquet, make_request, read_ticks, synthetic
 from sweep.readers.ticks import Summary
+from sweep.whole_files import whole_file
 
 
 def write_market_tape(
@@ -17,7 +18,7 @@ def write_market_tape(
     options: synthetic.SyntheticOptions,
     facts: Mapping[str, Any],
 ) -> None:
-    """Write a synthetic market as a tape with facts beside its own.
+    """Write a synthetic market as a tape with facts beside its own; replaces what is there.
 
     Raises:
         InputError: An option is out of range.
@@ -35,8 +36,8 @@ def write_market_tape(
         }
         return json.dumps(document, sort_keys=True)
 
-    path.unlink(missing_ok=True)  # a tape is never written over
-    write_tape(path, synthetic.read(request), request.audit.source, describe)
+    with whole_file(path) as temporary:
+        write_tape(temporary, synthetic.read(request), request.audit.source, describe)
 
 
 def write_market(

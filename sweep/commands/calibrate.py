@@ -111,7 +111,7 @@ def _show(
             write(f"{line.name:<38} {values_shown}  {line.tolerance:<16} {words}\n")
     write(", ".join(f"{count} {verdict}" for verdict, count in verdicts.items()) + "\n")
     if not found.is_done:
-        write("the search ran out of time: the same command again goes on\n")
+        write("the search ran out of time: the same command with --force goes on\n")
     write("\ndata:\n  source:\n    reader: synthetic\n")
     write(f"    instrument: {options.instrument}\n    generate:\n")
     for name, value in values.items():

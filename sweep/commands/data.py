@@ -6,11 +6,11 @@ import os
 import shutil
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from sweep.commands.data_check import asked
 from sweep.decode_data import SYNTHETIC, decode_options
-from sweep.errors import EXIT_DONE
+from sweep.errors import EXIT_DONE, InputError
 from sweep.naming import NamedSource, name_sources
 from sweep.planning import TAPES_FOLDER
 from sweep.progress import FileBar, talk
@@ -19,6 +19,8 @@ from sweep.reading import Fields, Reading
 from sweep.source import SourceConfig
 from sweep.studyfile import parse_override
 from sweep.whole_files import whole_file
+
+MARKET_SUFFIXES: Final = (".tape", ".parquet")
 
 
 def import_data(options: argparse.Namespace) -> int:
@@ -86,6 +88,7 @@ def generate(options: argparse.Namespace) -> int:
     """Run the command `data generate`."""
     from sweep.data import ensure_tapes
 
+    _check_output(options.output, is_forced=options.force)
     values = _generate_options(options.overrides)
     if options.like is not None:
         from sweep.commands.calibrate import generate_like
@@ -108,6 +111,17 @@ def generate(options: argparse.Namespace) -> int:
     else:
         _show(document)
     return EXIT_DONE
+
+
+def _check_output(path: Path, *, is_forced: bool) -> None:
+    """Refuse a file that would be of no known kind, or would replace another."""
+    if path.suffix not in MARKET_SUFFIXES:
+        raise InputError(f"{path}: expected a name that ends in {' or '.join(MARKET_SUFFIXES)}")
+    if path.is_dir() or (path.exists() and not is_forced):
+        hint = (
+            "give another name" if path.is_dir() else "give another name, or --force to replace it"
+        )
+        raise InputError(f"{path}: is there already; {hint}")
 
 
 def _generate_options(overrides: list[str]) -> dict[str, Any]:

@@ -39,7 +39,7 @@ def check(options: argparse.Namespace) -> int:
         print(json.dumps({"files": found}))
     else:
         for document in found:
-            _show(document)
+            _show(document, shows_all=options.all)
         _show_summary(found)
     exits = {EXITS.get(document["outcome"], EXIT_DONE) for document in found}
     return EXIT_BUG if EXIT_BUG in exits else max(exits)
@@ -56,7 +56,7 @@ def asked(options: argparse.Namespace) -> Asked:
     )
 
 
-def _show(document: dict[str, Any]) -> None:
+def _show(document: dict[str, Any], *, shows_all: bool) -> None:
     write = sys.stdout.write
     write(f"{document['path'] or document['reader']}: {document['outcome']}\n")
     if document["problem"]:
@@ -72,11 +72,15 @@ def _show(document: dict[str, Any]) -> None:
         _field("time", f"{document['first']} to {document['last']}")
     for session in document.get("sessions", []):
         _field("session", f"{session['name']}: {session['rows']:,} rows")
-    for name, rule in document["rules"].items():
+    shown = {name: rule for name, rule in document["rules"].items() if shows_all or rule["count"]}
+    for name, rule in shown.items():
         _field("rule", f"{name:<{RULE_WIDTH}} {rule['action']:<6} {rule['count']:>11,}")
         _field("", rule["doc"], deeper=4)
         if rule["count"]:
             _field("", f"first: {rule['first']}", deeper=4)
+    if silent := len(document["rules"]) - len(shown):
+        words = "others found nothing" if shown else "found nothing"
+        _field("rules", f"{silent} {words} (--all shows them)")
     for name, fact in document.get("facts", {}).items():
         _field("fact", f"{name}: {fact if isinstance(fact, str) else json.dumps(fact)}")
 

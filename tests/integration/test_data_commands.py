@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sweep.readers import READERS
+from sweep.readers import READERS, RULES
 from sweep.readers.event_arrays import EVENT_LAYOUT
 from tests.integration.test_cli import sweep
 
@@ -72,7 +72,7 @@ def test_check_goes_on_past_files_that_cannot_be_read(folder: Path) -> None:
 
 
 def test_check_guesses_and_says_so(folder: Path) -> None:
-    done = sweep("data", "check", "syn.parquet", "--instrument", "SYN", folder=folder)
+    done = sweep("data", "check", "syn.parquet", "--instrument", "SYN", "--all", folder=folder)
     assert done.returncode == 0, done.stderr
     assert "guessed   reader canonical_parquet (Parquet with the columns" in done.stdout
     assert re.search(r"rule      far_time +count +0\n +Rows that follow each other", done.stdout)
@@ -80,6 +80,48 @@ def test_check_guesses_and_says_so(folder: Path) -> None:
     assert "the name does not tell the product: give --instrument" in unclear["problem"]
     (unclear,) = document_of("check", "notes.txt", folder=folder, code=2)["files"]
     assert "cannot tell which reader this file needs: give --reader" in unclear["problem"]
+
+
+def test_check_shows_the_rules_that_found_something(folder: Path) -> None:
+    sound = sweep("data", "check", "syn.parquet", "--instrument", "SYN", folder=folder)
+    assert sound.returncode == 0, sound.stderr
+    assert not re.search(r"^  rule ", sound.stdout, re.MULTILINE)
+    assert f"rules     {len(RULES['canonical_parquet'])} found nothing (--all" in sound.stdout
+    (told,) = document_of("check", "odd.npy", *toy(), folder=folder, code=4)["files"]
+    assert list(told["rules"]) == list(RULES["hftbacktest"])
+    hit = [name for name, rule in told["rules"].items() if rule["count"]]
+    assert "price_sign" in hit
+    broken = sweep("data", "check", "odd.npy", *toy(), folder=folder)
+    assert re.findall(r"^  rule +(\S+) ", broken.stdout, re.MULTILINE) == hit
+    assert f"rules     {len(told['rules']) - len(hit)} others found nothing" in broken.stdout
+    whole = sweep("data", "check", "odd.npy", *toy("--all"), folder=folder)
+    shown = re.findall(r"^  rule +(\S+) ", whole.stdout, re.MULTILINE)
+    assert shown == list(RULES["hftbacktest"])
+    assert "--all" not in whole.stdout
+
+
+def test_generate_replaces_a_file_only_when_told(tmp_path: Path) -> None:
+    few = ("--set", "events=2000")
+    for name in ("syn.tape", "syn.parquet"):
+        path = tmp_path / name
+        path.write_bytes(b"somebody's")
+        kept = sweep("data", "generate", name, *few, folder=tmp_path)
+        assert kept.returncode == 2
+        assert f"{name}: is there already; give another name, or --force" in kept.stderr
+        assert path.read_bytes() == b"somebody's"
+        made = sweep("data", "generate", name, *few, "--force", folder=tmp_path)
+        assert made.returncode == 0, made.stderr
+        assert path.stat().st_size > 1_000
+    folder = tmp_path / "folder.tape"
+    folder.mkdir()
+    done = sweep("data", "generate", folder.name, "--force", *few, folder=tmp_path)
+    assert done.returncode == 2
+    assert "folder.tape: is there already; give another name" in done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name != "runs") == [
+        "folder.tape",
+        "syn.parquet",
+        "syn.tape",
+    ]
 
 
 def test_broken_rule_is_told_and_its_action_can_be_chosen(folder: Path) -> None:
@@ -205,6 +247,8 @@ def test_readers_and_products_are_listed(folder: Path) -> None:
         (("import", "x", "--reader", "databento", "--check", "code=drop"), "code"),
         (("inspect", "x", "--reader", "databento", "--product", "tick=1"), "no key 'tick'"),
         (("export", "syn.parquet", "out.bin"), "cannot tell the format"),
+        (("generate", "syn.npz"), "syn.npz: expected a name that ends in .tape or .parquet"),
+        (("generate", "syn", "--like", "x.tape"), "expected a name that ends in .tape or .parquet"),
     ],
 )
 def test_bad_arguments_end_with_2(arguments: tuple[str, ...], message: str, folder: Path) -> None:

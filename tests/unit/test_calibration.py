@@ -121,7 +121,7 @@ def test_command_writes_market_report_and_facts(
     assert tape["facts"]["calibration"] == document["calibration"]
     assert tape["facts"]["synthetic"].items() >= document["options"].items()
     # The text shows the same, and what to paste into a study file.
-    assert main(call) == 0
+    assert main([*call, "--force"]) == 0
     text = capsys.readouterr().out
     assert "reader: synthetic" in text
     assert "spread_ticks.mean" in text
