@@ -45,7 +45,7 @@ from sweep.readers.feed_clock import (
 from sweep.readers.json_lines import block_lines
 from sweep.readers.options import option
 from sweep.readers.price_levels import NUMBER_RULES, Grid, level_rows
-from sweep.readers.standing_book import BOOK_RULES, StandingBook
+from sweep.readers.standing_book import BOOK_RULES, CheckedBook
 from sweep.readers.text_lines import line_blocks
 from sweep.readers.ticks import (
     FLAG_GAP,
@@ -188,7 +188,7 @@ class _Recording:
         self._local = LocalOrder(audit=audit, unit="line")
         self._arrivals = Arrivals(audit=audit, reach_ns=options.reorder_ms * NS_PER_MS, unit="line")
         self._chain = DepthChain(audit=audit, snapshots_ahead=survey.snapshots)
-        self._book = StandingBook(audit=audit, visible_levels=0, unit="line")
+        self._book = CheckedBook(audit=audit, visible_levels=0, unit="line")
         self._quotes = QuoteCheck(audit=audit)
         self._order = TimeOrder()
         self._grid: Grid | None = None

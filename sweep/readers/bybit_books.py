@@ -8,7 +8,7 @@ import numpy.typing as npt
 from sweep.readers.audit import Rule
 from sweep.readers.price_levels import Grid, level_rows
 from sweep.readers.recorded_merge import Arrays, Batch
-from sweep.readers.standing_book import StandingBook, differences
+from sweep.readers.standing_book import CheckedBook, differences
 from sweep.readers.ticks import (
     FLAG_GAP,
     FLAG_IMAGE,
@@ -52,7 +52,7 @@ class DepthMaker:
         self.visible_levels = visible_levels
         self._grid = grid
         self._has_snapshot = has_snapshot
-        self._book = StandingBook(audit=grid.audit, visible_levels=visible_levels, unit=grid.unit)
+        self._book = CheckedBook(audit=grid.audit, visible_levels=visible_levels, unit=grid.unit)
         self._last = -1
         self._is_linked = False
         self._is_started = False

@@ -40,7 +40,7 @@ from sweep.readers.mapped_tables import (
     require,
 )
 from sweep.readers.price_grid import off_steps
-from sweep.readers.standing import StandingBook
+from sweep.readers.standing import StandingLevels
 from sweep.readers.ticks import (
     COLUMNS,
     FLAG_IMAGE,
@@ -197,7 +197,7 @@ class _Reading:
         self.path = path
         self.ladder = ladder
         self.images = BookImages(max(1, self.options.levels))
-        self.book = StandingBook()
+        self.book = StandingLevels()
         self.time_last = 0
         self.local_last = -DAY_NS
         self.session: int | None = None

@@ -29,7 +29,7 @@ from sweep.readers.hftbacktest_orders import OrderEvents, has_orders
 from sweep.readers.ladder import NUMBER_RULES, Ladder
 from sweep.readers.options import option
 from sweep.readers.order_rows import ORDER_RULES
-from sweep.readers.standing import StandingBook
+from sweep.readers.standing import StandingLevels
 from sweep.readers.ticks import (
     COLUMNS,
     FLAG_IMAGE,
@@ -137,7 +137,7 @@ class _Reading:
         self.request = request
         self.audit = request.audit
         self.array = array
-        self.book = StandingBook()
+        self.book = StandingLevels()
         self.has_local: bool | None = None
         self.exch_last = 0
         self.local_last = -DAY_NS

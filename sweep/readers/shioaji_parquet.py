@@ -33,7 +33,7 @@ from sweep.errors import DataError, InputError
 from sweep.products import Product
 from sweep.readers.parquet_batches import ParquetBatches
 from sweep.readers.price_grid import off_steps
-from sweep.readers.standing import StandingBook
+from sweep.readers.standing import StandingLevels
 from sweep.readers.taiwan_clock import (
     date_of,
     futures_flags,
@@ -164,7 +164,7 @@ class _Reading:
 
     def __init__(self, product: Product) -> None:
         self.product = product
-        self.book = StandingBook()
+        self.book = StandingLevels()
         self.row_count = 0
         self._key: int | None = None
         self._starts: list[tuple[str, int]] = []

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 import rustsim
 from sweep.readers.audit import Audit, Rule
-from sweep.readers.ticks import KIND_CLEAR, KIND_LEVEL
+from sweep.readers.standing import Arrays, levels_after, no_levels, with_levels
 
 BOOK_RULES: Final[dict[str, Rule]] = {
     "crossed_book": Rule(
@@ -16,11 +16,6 @@ BOOK_RULES: Final[dict[str, Rule]] = {
         actions=("count", "error"),
     ),
 }
-
-# Prices of a book lie close enough for a table by price; a few far ones make it too wide.
-_TABLE_MAX: Final = 1 << 23
-
-Arrays = dict[str, npt.NDArray[Any]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,16 +29,8 @@ class Bests:
     ask_lots: npt.NDArray[np.int32]
 
 
-def _no_levels() -> Arrays:
-    return {
-        "side": np.zeros(0, np.uint8),
-        "price": np.zeros(0, np.int32),
-        "qty": np.zeros(0, np.int32),
-    }
-
-
 @dataclass(slots=True)
-class StandingBook:
+class CheckedBook:
     """Levels that stand, and what was seen of the book so far.
 
     Attributes:
@@ -55,7 +42,7 @@ class StandingBook:
     audit: Audit
     visible_levels: int
     unit: str
-    levels: Arrays = field(default_factory=_no_levels)
+    levels: Arrays = field(default_factory=no_levels)
     messages: int = 0
     crossed: int = 0
     locked: int = 0
@@ -76,18 +63,10 @@ class StandingBook:
             DataError: The book is crossed and the rule is an error.
         """
         count = len(self.levels["price"])
-        # What stands goes in front as a message of its own.
-        front: Arrays = {
-            "number": np.full(count, -1, np.int64),
-            "kind": np.full(count, KIND_LEVEL, np.uint8),
-            **self.levels,
-        }
-        whole = {
-            name: np.concatenate((values, rows[name].astype(values.dtype)))
-            for name, values in front.items()
-        }
+        whole = with_levels(self.levels, rows)
         scan = rustsim.scan_book(
-            whole["number"],
+            # What stands goes in front as a message of its own.
+            np.concatenate((np.full(count, -1, np.int64), rows["number"].astype(np.int64))),
             whole["kind"],
             whole["side"],
             np.zeros(len(whole["kind"]), np.uint8),
@@ -105,7 +84,7 @@ class StandingBook:
         )
         self._judge(bests)
         self.levels_max = max(self.levels_max, scan["levels_max"])
-        self.levels = _last_words(whole)
+        self.levels = levels_after(whole)
         out_of_view = np.frombuffer(scan["out_of_view"], np.uint8)[count:] > 0
         self.out_of_view += int(out_of_view.sum())
         return bests, out_of_view
@@ -131,32 +110,6 @@ class StandingBook:
             "levels_max": self.levels_max,
             "out_of_view_rows": self.out_of_view,
         }
-
-
-def _last_words(rows: Arrays) -> Arrays:
-    """Return the levels that stand after the rows."""
-    clears = np.flatnonzero(rows["kind"] == KIND_CLEAR)
-    first = int(clears[-1]) + 1 if len(clears) else 0
-    found = np.flatnonzero(rows["kind"][first:] == KIND_LEVEL) + first
-    key = rows["price"][found].astype(np.int64) * 2 + rows["side"][found]
-    last = found[_last_places(key)]
-    last = last[rows["qty"][last] > 0]
-    return {name: rows[name][last] for name in ("side", "price", "qty")}
-
-
-def _last_places(keys: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Return where each key stands last, by ascending key."""
-    if not len(keys):
-        return np.zeros(0, np.int64)
-    low = int(keys.min())
-    width = int(keys.max()) - low + 1
-    if width > _TABLE_MAX:
-        # unique() keeps the first of equal keys, so look from the end.
-        return len(keys) - 1 - np.unique(keys[::-1], return_index=True)[1]
-    table = np.full(width, -1, np.int32)
-    table[keys - low] = np.arange(len(keys), dtype=np.int32)  # of equal keys the last one stays
-    places = table[table >= 0]
-    return places.astype(np.int64)
 
 
 def differences(standing: Arrays, image: Arrays) -> Arrays:

@@ -10,7 +10,7 @@ from sweep.readers.audit import Rule, numbered
 from sweep.readers.book_images import BookImages, Records, misordered
 from sweep.readers.price_levels import Grid
 from sweep.readers.recorded_merge import Arrays, Batch
-from sweep.readers.standing_book import StandingBook
+from sweep.readers.standing_book import CheckedBook
 from sweep.readers.ticks import (
     FLAG_GAP,
     FLAG_IMAGE,
@@ -117,7 +117,7 @@ class LevelMaker:
         self.visible_levels = visible_levels
         self._grid = grid
         self._has_snapshot = has_snapshot
-        self._book = StandingBook(audit=grid.audit, visible_levels=visible_levels, unit=grid.unit)
+        self._book = CheckedBook(audit=grid.audit, visible_levels=visible_levels, unit=grid.unit)
         self._is_started = False
         self._was_snapshot = False
         self._last: tuple[int, int] | None = None  # times of the last row

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sweep.readers import standing_book
+from sweep.readers import standing
 from sweep.readers.audit import Audit
-from sweep.readers.standing_book import BOOK_RULES, Arrays, StandingBook, differences
+from sweep.readers.standing import Arrays, StandingLevels
+from sweep.readers.standing_book import BOOK_RULES, CheckedBook, differences
 from sweep.readers.ticks import KIND_CLEAR, KIND_LEVEL
 
 Row = tuple[int, int, int, int]  # kind, side, price, lots
@@ -56,8 +57,8 @@ def levels_of(levels: Arrays) -> dict[tuple[int, int], int]:
 @pytest.mark.parametrize("table_max", [0, 1 << 23])
 @given(rows=ROWS, cut=st.integers(0, 60))
 def test_levels_stand_as_in_a_dictionary(table_max: int, rows: list[Row], cut: int) -> None:
-    book = StandingBook(audit=Audit("x", BOOK_RULES), visible_levels=0, unit="row")
-    with mock.patch.object(standing_book, "_TABLE_MAX", table_max):
+    book = CheckedBook(audit=Audit("x", BOOK_RULES), visible_levels=0, unit="row")
+    with mock.patch.object(standing, "_TABLE_MAX", table_max):
         for part, first in ((rows[:cut], 0), (rows[cut:], cut)):
             if not part:
                 continue
@@ -67,6 +68,23 @@ def test_levels_stand_as_in_a_dictionary(table_max: int, rows: list[Row], cut: i
                 check_bests(plain(rows[: number + 1]), bests, place)
     assert levels_of(book.levels) == plain(rows)
     assert book.messages == len(rows)
+
+
+@given(rows=ROWS, cut=st.integers(0, 60))
+def test_levels_after_chunks_open_a_session(rows: list[Row], cut: int) -> None:
+    book = StandingLevels()
+    chunk = arrays(rows)
+    book.apply(chunk, 0, cut)
+    book.apply(chunk, cut)
+    expected = plain(rows)
+    assert list(book.levels().items()) == sorted(expected.items())
+    front = book.front(7, 2, local_ns=9)
+    assert front["kind"].tolist() == [KIND_CLEAR] + [KIND_LEVEL] * len(expected)
+    assert front["flags"].tolist() == [0] + [2] * len(expected)
+    assert set(front["exch_ns"].tolist()) == {7}
+    assert set(front["local_ns"].tolist()) == {9}
+    told = zip(*(front[name].tolist()[1:] for name in ("side", "price", "qty")), strict=True)
+    assert {(side, price): lots for side, price, lots in told} == expected
 
 
 def check_bests(expected: dict[tuple[int, int], int], bests: Any, place: int) -> None:
