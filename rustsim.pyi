@@ -183,9 +183,17 @@ class TextColumns:
         """
 
 def scan_book(
-    exch_ns: Any, kind: Any, side: Any, flags: Any, price: Any, qty: Any, *, visible_levels: int
+    exch_ns: Any,
+    kind: Any,
+    side: Any,
+    flags: Any,
+    price: Any,
+    qty: Any,
+    *,
+    visible_levels: int,
+    trades_take: bool = False,
 ) -> dict[str, Any]:
-    """Look at sorted rows as a book.
+    """Look at sorted rows as a book. Trades take lots from it if `trades_take`: in level-3 rows no level row follows them.
 
     Return the counts groups, crossed_groups, locked_groups (after whole groups, auction data left out) and levels_max, the mask out_of_view
     (u8 per row: the level left a window of visible_levels instead of becoming empty; 0: no limit) and per group, as native-endian bytes,
@@ -327,6 +335,9 @@ class ReplayResult:
         """Market rows replayed."""
     @property
     def wakes(self) -> int: ...
+    @property
+    def fills_out_of_turn(self) -> int:
+        """Own fills by prints that went past recorded lots ahead (queue model l3): the record breaks price-time priority there."""
     @property
     def engine_ns(self) -> int:
         """Wall time of the replay, strategy included."""

@@ -48,6 +48,7 @@ class TapeInfo:
         sessions: Cover every row exactly once, in order.
         facts: Plain JSON values that the reader found worth telling.
         has_book: Whether any row sets a level; without one nothing but crossings could ever fill.
+        has_joins: Whether rows name the orders that lose lots.
     """
 
     path: Path
@@ -57,6 +58,7 @@ class TapeInfo:
     sessions: tuple[Session, ...]
     facts: Mapping[str, Any]
     has_book: bool
+    has_joins: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,8 +134,14 @@ def open_info(path: Path) -> TapeInfo:
     """
     try:
         tape = rustsim.Tape.open(str(path))
-        counted = (tape.row_count, tape.content_hash)
-        return _info_of(path, *counted, tape.metadata, has_book=_sets_levels(tape))
+        return _info_of(
+            path,
+            tape.row_count,
+            tape.content_hash,
+            tape.metadata,
+            has_book=_sets_levels(tape),
+            has_joins=tape.has_join,
+        )
     except rustsim.TapeError as error:
         raise DataError(str(error)) from error
     except (ValueError, KeyError, TypeError) as error:
@@ -148,7 +156,13 @@ def _sets_levels(tape: rustsim.Tape) -> bool:
 
 
 def _info_of(
-    path: Path, row_count: int, content_hash: str, metadata: str, *, has_book: bool
+    path: Path,
+    row_count: int,
+    content_hash: str,
+    metadata: str,
+    *,
+    has_book: bool,
+    has_joins: bool,
 ) -> TapeInfo:
     document = json.loads(metadata)
     return TapeInfo(
@@ -159,6 +173,7 @@ def _info_of(
         sessions=tuple(Session(**entry) for entry in document["sessions"]),
         facts=document["facts"],
         has_book=has_book,
+        has_joins=has_joins,
     )
 
 
@@ -287,8 +302,14 @@ def _build(order: _Order, path: Path, on_rows: Callable[[int], None] | None) -> 
         return metadata
 
     made = write_tape(path, rows, request.audit.source, describe)
-    counted = (made["row_count"], made["content_hash"])
-    return _info_of(path, *counted, metadata, has_book=made["has_book"])
+    return _info_of(
+        path,
+        made["row_count"],
+        made["content_hash"],
+        metadata,
+        has_book=made["has_book"],
+        has_joins=made["has_join"],
+    )
 
 
 def _counted(rows: Rows, on_rows: Callable[[int], None]) -> Rows:

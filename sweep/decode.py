@@ -229,8 +229,7 @@ def _queue(fields: Fields) -> _Queue:
         return _Queue()
     model, options_node = next(iter(node.value.items()))
     if model not in QUEUE_MODELS:
-        message = f"The queue model {model!r} is {NOT_BUILT}" if model == "l3" else ""
-        message = message or f"Unknown queue model {model!r}"
+        message = f"Unknown queue model {model!r}"
         hint = did_you_mean(model, QUEUE_MODELS)
         reading.problems.add(options_node, message, hint, at_key=True)
         return _Queue()
@@ -245,7 +244,8 @@ def _queue(fields: Fields) -> _Queue:
         found["beta"] = options.leaf("beta", Rule(kind="float", low=0.0, high=50.0))
         if model == "odds_size":
             found["gamma"] = options.leaf("gamma", Rule(kind="float", low=-50.0, high=50.0))
-    mode = options.option("mode", QUEUE_MODES, default="expected")
+    # Rows that name orders leave nothing to a draw.
+    mode = "expected" if model == "l3" else options.option("mode", QUEUE_MODES, default="expected")
     options.close()
     return _Queue(model=model, mode=mode, **found)
 

@@ -27,6 +27,7 @@ from sweep.whole_files import replace_text
 
 TAPES_FOLDER: Final = ".tapes"
 RUNNER_TARGET: Final = "sweep.trial:CellRunner"
+READS_NAMES: Final = "l3"  # the queue model that follows single orders
 READS_SIZES: Final = "odds_size"  # the queue model that compares sizes of single orders
 
 # What the optimiser calls the options of its samplers.
@@ -68,14 +69,14 @@ def make_plan(
     Raises:
         DataError: The data is refused.
         InputError: The product is an inverse contract and the venue gives no tick value, or the
-            queue model reads sizes of orders that a tape does not show.
+            queue model reads what a tape does not show.
         StudyLockedError: The folder holds a study of this name that was started otherwise.
     """
     cache = runs_dir.resolve() / TAPES_FOLDER
     tapes = ensure_in_parallel(study.data.source, cache, jobs, progress)
     for tape in tapes:
         check_money(tape.instrument, study.venue.tick_value)
-        _check_sizes(tape, study.world.queue, progress)
+        _check_queue(tape, study.world.queue, progress)
         if progress is not None:
             _tell_doubts(tape, study.venue.profile, progress)
     cells = plan_cells(
@@ -146,6 +147,11 @@ def _tell_doubts(tape: TapeInfo, profile: str, tell: Callable[[str], None]) -> N
         tell(f"{tape.path.name}: {message}; fees, taxes and visible levels are the study's")
 
 
+def _check_queue(tape: TapeInfo, model: Leaf, tell: Callable[[str], None] | None) -> None:
+    _check_names(tape, model)
+    _check_sizes(tape, model, tell)
+
+
 def _check_sizes(tape: TapeInfo, model: Leaf, tell: Callable[[str], None] | None) -> None:
     """Refuse a queue model that reads sizes of orders on a feed that does not show them.
 
@@ -164,6 +170,18 @@ def _check_sizes(tape: TapeInfo, model: Leaf, tell: Callable[[str], None] | None
         raise InputError(f"{message}. {reason}. Use world.queue odds for this feed")
     if tell is not None:
         tell(f"{message}: {reason}; odds is safe, fitted on this feed")
+
+
+def _check_names(tape: TapeInfo, model: Leaf) -> None:
+    """Refuse the queue model that follows single orders where rows name none.
+
+    Raises:
+        InputError: No row of this tape says which order lost lots.
+    """
+    if READS_NAMES in leaf_words(model) and not tape.has_joins:
+        message = f"{tape.path.name}: the queue model {READS_NAMES} needs rows that name orders"
+        hint = "Use a recording by order (data inspect says which), or world.queue back or odds"
+        raise InputError(f"{message}, and none does. {hint}")
 
 
 def _tape_to_json(tape: TapeInfo) -> dict[str, Any]:

@@ -36,6 +36,7 @@ QUEUE_MODELS: Final = (
     "log2",
     "odds",
     "odds_size",
+    "l3",
 )
 QUEUE_MODES: Final = ("expected", "sampled")
 WAKES: Final = ("best", "touch", "every", "own")

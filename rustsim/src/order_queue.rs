@@ -33,6 +33,19 @@ pub(crate) struct RestingOrder {
     pub(crate) ahead_at_arrival: i64,
     pub(crate) post_only: bool,
     pub(crate) session: u8,
+    /// What the rows of orders say (model `l3`).
+    pub(crate) place: Place,
+}
+
+/// Where among the orders of the record an own order stands.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place {
+    /// The join that the next row could have told when the order came to rest: recorded orders with a smaller one stand ahead.
+    pub(crate) join: u64,
+    /// Part of `ahead` that the record does not hold any more: lots that traded there against earlier own orders here.
+    pub(crate) displaced: i64,
+    /// Every row since then told what it took; false once the level was out of view.
+    pub(crate) is_exact: bool,
 }
 
 impl RestingOrder {

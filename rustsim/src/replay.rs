@@ -117,6 +117,7 @@ pub fn replay<R: RowSource, S: Strategy + ?Sized>(
 ) -> Result<Outcomes> {
     if let Some((start_ns, end_ns)) = rows.span_ns() {
         exchange.start(start_ns);
+        exchange.first_row = first_row as u64;
         strategy.on_start(&mut exchange.host)?;
         exchange.drain_outbox();
         let mut run = Run {

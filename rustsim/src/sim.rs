@@ -36,6 +36,8 @@ pub struct RunOptions {
     pub keep_log: bool,
     /// Whether the rows carry a local receive time.
     pub has_local: bool,
+    /// Whether rows that take lots name the order that loses them; prints then take lots that no level row tells again.
+    pub has_join: bool,
     /// Whether a strategy looks; if none does, its view of the market is not kept.
     pub is_watched: bool,
 }
@@ -46,6 +48,7 @@ impl Default for RunOptions {
             samples: 200,
             keep_log: false,
             has_local: false,
+            has_join: false,
             is_watched: true,
         }
     }
@@ -64,6 +67,8 @@ pub struct Outcomes {
     pub ledger: ShadowLedger,
     /// Every event, if it was kept.
     pub log: Vec<OrderEvent>,
+    /// Own fills by prints that went past recorded lots ahead: the record contradicts price-time priority there (queue model `l3`).
+    pub fills_out_of_turn: u64,
 }
 
 /// The embedded exchange of one strategy.
@@ -94,6 +99,8 @@ pub struct SimulatedExchange {
     pub(crate) exch_ns: Nanos,
     pub(crate) events: u64,
     pub(crate) wakes: u64,
+    /// Tape number of the first row of the run.
+    pub(crate) first_row: u64,
     is_started: bool,
     /// What ended a run that is driven message by message.
     fault: Option<Error>,
@@ -103,7 +110,7 @@ impl SimulatedExchange {
     /// Builds an exchange; `prices` is the expected price range, a hint for its size.
     ///
     /// # Errors
-    /// `Error::Spec` if the description is wrong, `Error::Tick` if the range is too wide.
+    /// `Error::Spec` if the description is wrong or needs rows of another kind, `Error::Tick` if the range is too wide.
     pub fn new(spec: SimSpec, prices: (TickIndex, TickIndex), options: RunOptions) -> Result<Self> {
         spec.check()?;
         let streams = Streams::new(spec.seed, spec.replication);
@@ -113,7 +120,7 @@ impl SimulatedExchange {
         let is_instant =
             !options.is_watched || is_naive || link.feed_is_instant() && !options.has_local;
         Ok(Self {
-            matching: Matching::new(&spec, book, streams)?,
+            matching: Matching::new(&spec, book, streams, options.has_join)?,
             ledger: ShadowLedger::new(spec.instrument.tick_value_minor, spec.fees, options.samples),
             host: Host::default(),
             link,
@@ -131,6 +138,7 @@ impl SimulatedExchange {
             exch_ns: Nanos::MIN,
             events: 0,
             wakes: 0,
+            first_row: 0,
             is_started: false,
             fault: None,
             spec,
@@ -285,6 +293,7 @@ impl SimulatedExchange {
     pub(crate) fn handle_requests(&mut self, now_ns: Nanos) -> Result<()> {
         while let Some((at_ns, request)) = self.requests.pop_due(now_ns) {
             self.exch_ns = self.exch_ns.max(at_ns);
+            self.matching.next_row = self.first_row + self.events;
             self.matching.handle(request, at_ns);
             self.send_home()?;
         }
@@ -467,6 +476,7 @@ impl SimulatedExchange {
             wakes: self.wakes,
             ledger: self.ledger,
             log: self.log,
+            fills_out_of_turn: self.matching.fills_out_of_turn,
         })
     }
 }

@@ -25,6 +25,7 @@ use rustsim::types::{EventKind, Lots, OrderEvent, Tick};
 use serde_json::json;
 
 use twin::market::{Gambler, PRICES, naive, rows, rules};
+use twin::orders::{order_rows, order_rules};
 use twin::run::{Story, run};
 use twin::{Actor, Command, Moment, Queue, Rules, View, Wake};
 
@@ -129,6 +130,7 @@ fn spec_of(rules: &Rules) -> SimSpec {
         Queue::OddsSize(alpha, beta, gamma) => {
             json!({"model": "odds_size", "alpha": alpha, "beta": beta, "gamma": gamma, "mode": mode})
         }
+        Queue::L3 => json!({"model": "l3"}),
     };
     let [place, cancel, amend, report, feed] = &rules.latency;
     let mut json = json!({
@@ -187,6 +189,7 @@ fn run_engine(
         samples: 50,
         keep_log: true,
         has_local: rules.has_local,
+        has_join: rules.has_join,
         is_watched: true,
     };
     let exchange = SimulatedExchange::new(spec_of(rules), (low, high), options).unwrap();
@@ -279,6 +282,12 @@ fn check_equal(
             None => return Err(format!("the twin does not know the total {name}")),
         }
     }
+    if outcomes.fills_out_of_turn != story.fills_out_of_turn {
+        return Err(format!(
+            "fills out of turn: engine {}, twin {}",
+            outcomes.fills_out_of_turn, story.fills_out_of_turn
+        ));
+    }
     let metrics: BTreeMap<&str, f64> = outcomes.ledger.metrics().into_iter().collect();
     if (metrics["own_share_p95"] - story.account.own_share_p95()).abs() > 1e-12 {
         return Err("own share differs".to_owned());
@@ -297,13 +306,35 @@ fn seeds() -> std::ops::Range<u64> {
 /// Random markets, descriptions and strategies; every 50th run is long.
 #[test]
 fn engine_and_twin_agree_on_random_runs() {
+    let kinds = compare_random_runs(|seed, count| {
+        let first_row = (seed % 7) as usize;
+        (rules(seed), rows(seed, count), first_row)
+    });
+    // The runs reach every kind of end.
+    assert!(kinds.len() >= 20, "only {kinds:?}");
+    assert!(kinds["naive lots"] > 1_000, "only {kinds:?}");
+}
+
+/// The same where rows name the orders that lose lots, most of them with queues followed by order.
+#[test]
+fn engine_and_twin_agree_on_random_orders() {
+    let kinds = compare_random_runs(|seed, count| {
+        let rules = order_rules(seed);
+        let (rows, first_row) = order_rows(seed, count);
+        (rules, rows, first_row)
+    });
+    assert!(kinds.len() >= 20, "only {kinds:?}");
+    assert!(kinds["fills out of turn"] > 0, "only {kinds:?}");
+}
+
+/// Runs engine and twin over the seeds; returns what happened how often.
+fn compare_random_runs(
+    make: impl Fn(u64, usize) -> (Rules, Vec<Tick>, usize),
+) -> BTreeMap<String, u64> {
     let mut kinds: BTreeMap<String, u64> = BTreeMap::new();
-    let mut naive_lots = 0;
     let mut failures = Vec::new();
     for seed in seeds() {
-        let rules = rules(seed);
-        let rows = rows(seed, if seed % 50 == 0 { 8 * ROWS } else { ROWS });
-        let first_row = (seed % 7) as usize;
+        let (rules, rows, first_row) = make(seed, if seed % 50 == 0 { 8 * ROWS } else { ROWS });
         let (outcomes, moments) = run_engine(
             &rules,
             &rows,
@@ -320,13 +351,15 @@ fn engine_and_twin_agree_on_random_runs() {
             failures.push(format!("seed {seed}: {difference}\n{rules:?}"));
         }
         if rules.is_naive {
-            naive_lots += story.account.totals()["lots"];
+            *kinds.entry("naive lots".to_owned()).or_insert(0) +=
+                u64::try_from(story.account.totals()["lots"]).unwrap();
         }
         for event in &outcomes.log {
             *kinds
                 .entry(format!("{:?} {:?}", event.kind, event.reason))
                 .or_insert(0) += 1;
         }
+        *kinds.entry("fills out of turn".to_owned()).or_insert(0) += outcomes.fills_out_of_turn;
         if failures.len() >= FAILURES_MAX {
             break;
         }
@@ -337,12 +370,7 @@ fn engine_and_twin_agree_on_random_runs() {
         failures.len(),
         failures.join("\n\n")
     );
-    assert!(
-        naive_lots > 1_000,
-        "the naive world traded {naive_lots} lots"
-    );
-    // The runs reach every kind of end.
-    assert!(kinds.len() >= 20, "only {kinds:?}");
+    kinds
 }
 
 /// One hour of a recording, given as a tape: `SWEEP_TWIN_TAPE=file` and `SWEEP_TWIN_FROM_NS=start of the hour`.

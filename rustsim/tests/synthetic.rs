@@ -246,7 +246,7 @@ fn conflated_images_come_on_the_grid_and_mark_what_leaves_the_view() {
             "a session stands alone"
         );
     }
-    let scan = scan_book(&made.ticks, 5);
+    let scan = scan_book(&made.ticks, 5, false);
     let flagged: Vec<usize> = made
         .ticks
         .iter()
@@ -536,7 +536,7 @@ proptest! {
             prop_assert!(validator.push(tick).is_ok(), "row {row}: {tick:?}");
             prop_assert!(tick.kind == KIND_CLEAR || tick.price > 0);
         }
-        let scan = scan_book(&made.ticks, 5);
+        let scan = scan_book(&made.ticks, 5, false);
         prop_assert_eq!(scan.crossed_groups + scan.locked_groups, 0);
         prop_assert!(scan.best.iter().all(|best| best.bid_lots > 0 && best.ask_lots > 0));
         prop_assert_eq!(made.session_starts[0], 0);

@@ -28,6 +28,14 @@ def test_sizes_of_orders_need_a_feed_of_orders(tmp_path: Path, queue: str) -> No
     assert said(tmp_path, "five_level", "world.queue=log2") == []
 
 
+@pytest.mark.parametrize("queue", ["world.queue=l3", "world.queue={choice: [back, l3]}"])
+def test_places_of_orders_need_rows_that_name_them(tmp_path: Path, queue: str) -> None:
+    said(tmp_path, "l3", queue)
+    for mode in ("five_level", "l2"):
+        with pytest.raises(InputError, match="l3 needs rows that name orders, and none does"):
+            said(tmp_path, mode, queue)
+
+
 def test_a_feed_that_names_no_orders_is_doubted(tmp_path: Path) -> None:
     (line,) = said(tmp_path, "l2", SIZES)
     assert "Level updates may sum several orders" in line

@@ -305,11 +305,11 @@ CASES: dict[str, tuple[str, str, str, str, str]] = {
         "one of constant, gamma",
         "",
     ),
-    "planned queue model": (
+    "queue model without a draw": (
         "queue: back",
-        "queue: {§l3: {alpha: 1}}",
-        "world.queue.l3",
-        "'l3' is not built yet",
+        "queue: {l3: {§mode: sampled}}",
+        "world.queue.l3.mode",
+        "Unknown key 'mode'",
         "",
     ),
     # --- names that reach the file system, other processes or the interpreter ---

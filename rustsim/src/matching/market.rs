@@ -27,7 +27,8 @@ impl Matching {
             self.recorded.begin_group();
         }
         self.group_has_market = false;
-        self.track_credit = STEPPED || rows.len() > 1;
+        // With joins a print takes its own lots, and no level row tells them again.
+        self.track_credit = (STEPPED || rows.len() > 1) && !self.has_join;
         let resting = !self.is_without_orders();
         if resting && self.track_credit && is_new_instant {
             self.forget_decreases();
@@ -114,6 +115,7 @@ impl Matching {
             if order.knowledge == Knowledge::Followed && concerns(order) {
                 order.knowledge = Knowledge::Hidden;
                 order.sizes_behind.clear();
+                order.place.is_exact = false;
             }
         }
     }
@@ -141,6 +143,9 @@ impl Matching {
     fn level_own(&mut self, row: &Tick, side: Side, before: i32, ordinal: u64) {
         if self.is_naive() {
             return;
+        }
+        if self.by_join {
+            return self.level_own_by_join(row, side, before, ordinal);
         }
         let after = units(Lots::from(row.qty));
         if row.qty < before {
@@ -229,7 +234,11 @@ impl Matching {
         if self.own[side as usize].holds(row.price) {
             let is_visible = self.is_in_view(side, row.price);
             let change = self.recorded.trade(side, row.price, row.qty)?;
-            self.trade_own(row, side, change, is_visible, ordinal);
+            if self.by_join {
+                self.trade_own_by_join(row, side, change, is_visible, ordinal);
+            } else {
+                self.trade_own(row, side, change, is_visible, ordinal);
+            }
             self.consumed
                 .on_trade(side, row.price, row.qty, change.after, row.exch_ns);
             return Ok(());
@@ -382,7 +391,12 @@ impl Matching {
     }
 }
 
-fn maker_fill(order: &mut RestingOrder, lots: Lots, now_ns: Nanos, cause_lots: Lots) -> Outcome {
+pub(super) fn maker_fill(
+    order: &mut RestingOrder,
+    lots: Lots,
+    now_ns: Nanos,
+    cause_lots: Lots,
+) -> Outcome {
     let is_first_fill = order.filled == 0;
     order.filled += lots;
     let event = OrderEvent {

@@ -3,6 +3,7 @@
 //! Rules and their order: `docs/semantics.md` sections 3 to 5. Everything that happens to an own order is appended to `output`; whoever drives
 //! the exchange takes it from there to the ledger, the digest and the way home.
 
+mod joins;
 mod market;
 mod naive;
 mod quiet;
@@ -10,7 +11,7 @@ mod requests;
 
 use crate::book::LimitOrderBook;
 use crate::consumed::Consumed;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ledger::FillInput;
 use crate::order_queue::{OrderQueue, RestingOrder};
 use crate::queue::{Mode, QueueDecay};
@@ -62,6 +63,14 @@ pub(crate) struct Matching {
     consumed: Consumed,
     queue: QueueDecay,
     mode: Mode,
+    /// Rows carry joins: prints and cancels are told apart.
+    has_join: bool,
+    /// Joins say where cancels fall.
+    by_join: bool,
+    /// Tape number of the next market row, as far as own requests need it.
+    pub(crate) next_row: u64,
+    /// Own fills by prints that went past recorded lots ahead.
+    pub(crate) fills_out_of_turn: u64,
     streams: Streams,
     visible_levels: u32,
     price_min: TickIndex,
@@ -82,7 +91,21 @@ pub(crate) struct Matching {
 }
 
 impl Matching {
-    pub(crate) fn new(spec: &SimSpec, book: LimitOrderBook, streams: Streams) -> Result<Self> {
+    pub(crate) fn new(
+        spec: &SimSpec,
+        book: LimitOrderBook,
+        streams: Streams,
+        has_join: bool,
+    ) -> Result<Self> {
+        let queue = QueueDecay::build(&spec.queue)?;
+        let by_join = matches!(queue, QueueDecay::L3(_));
+        if by_join && !has_join {
+            return Err(Error::Spec(
+                "queue.model: l3 needs rows that name the order that loses lots (joins), and these have none; take a tape of a feed by order, \
+                 or a model such as back, uniform or odds"
+                    .into(),
+            ));
+        }
         Ok(Self {
             recorded: RecordedBook::new(book),
             own: [OrderQueue::new(Side::Bid), OrderQueue::new(Side::Ask)],
@@ -90,8 +113,12 @@ impl Matching {
                 World::LiveLike => spec.impact.half_life_ns,
                 World::Naive => Some(0),
             }),
-            queue: QueueDecay::build(&spec.queue)?,
+            queue,
             mode: spec.queue.mode,
+            has_join,
+            by_join,
+            next_row: 0,
+            fills_out_of_turn: 0,
             streams,
             visible_levels: spec.instrument.visible_levels,
             price_min: spec.instrument.price_min.unwrap_or(TickIndex::MIN),

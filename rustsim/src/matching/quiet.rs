@@ -59,6 +59,8 @@ impl Matching {
             return Ok(0);
         }
         let own = [Side::Bid, Side::Ask].map(|side| OwnPrices::of(&self.own[side as usize], side));
+        // With joins a print takes its own lots, and no level row tells them again.
+        let track = !self.has_join;
         let recorded = &mut self.recorded;
         let mut next = 0;
         while let Some(row) = rows.get(next)
@@ -69,7 +71,7 @@ impl Matching {
                 .get(next + 1)
                 .is_none_or(|after| after.exch_ns != row.exch_ns);
             let used = if !is_alone {
-                apply_several(&rows[next..], own, recorded)?
+                apply_several(&rows[next..], own, recorded, track)?
             } else if concerns_book_only(row, own) {
                 apply(row, recorded, false)?;
                 1
@@ -99,7 +101,12 @@ impl Matching {
 }
 
 /// Applies the first group of `rows`, which has several, and returns how many; 0, and nothing is applied, if it is not for the short way.
-fn apply_several(rows: &[Tick], own: [OwnPrices; 2], recorded: &mut RecordedBook) -> Result<usize> {
+fn apply_several(
+    rows: &[Tick],
+    own: [OwnPrices; 2],
+    recorded: &mut RecordedBook,
+    track: bool,
+) -> Result<usize> {
     let exch_ns = rows[0].exch_ns;
     let mut count = 0;
     for row in rows.iter().take_while(|row| row.exch_ns == exch_ns) {
@@ -109,7 +116,7 @@ fn apply_several(rows: &[Tick], own: [OwnPrices; 2], recorded: &mut RecordedBook
         count += 1;
     }
     for row in &rows[..count] {
-        apply(row, recorded, true)?;
+        apply(row, recorded, track)?;
     }
     Ok(count)
 }

@@ -2,7 +2,7 @@
 
 use super::{Crossing, Incoming, Matching, Request};
 use crate::consumed::units;
-use crate::order_queue::{Knowledge, RestingOrder};
+use crate::order_queue::{Knowledge, Place, RestingOrder};
 use crate::queue::Sizes;
 use crate::spec::BelowFilled;
 use crate::types::{
@@ -211,6 +211,11 @@ impl Matching {
             ahead_at_arrival: if in_view { ahead } else { -1 },
             post_only: incoming.post_only,
             session: incoming.session,
+            place: Place {
+                join: self.next_row + 1,
+                displaced: 0,
+                is_exact: knowledge == Knowledge::Followed,
+            },
         });
     }
 

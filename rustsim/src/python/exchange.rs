@@ -377,6 +377,7 @@ impl SimulatedExchange {
             samples,
             keep_log: log,
             has_local: mapped.has_local(),
+            has_join: mapped.has_join(),
             is_watched: strategy.is_some(),
         };
         self.begin_replay()?;

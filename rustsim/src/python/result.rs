@@ -34,6 +34,12 @@ impl ReplayResult {
         self.outcomes.wakes
     }
 
+    /// Own fills by prints that went past recorded lots ahead.
+    #[getter]
+    fn fills_out_of_turn(&self) -> u64 {
+        self.outcomes.fills_out_of_turn
+    }
+
     /// Wall time of the replay, strategy included.
     #[getter]
     fn engine_ns(&self) -> u64 {

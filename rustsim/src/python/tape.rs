@@ -449,7 +449,7 @@ fn over(path: &str) -> PyErr {
 
 /// Look at sorted rows as a book; see the stub for what is returned.
 #[pyfunction]
-#[pyo3(signature = (exch_ns, kind, side, flags, price, qty, *, visible_levels))]
+#[pyo3(signature = (exch_ns, kind, side, flags, price, qty, *, visible_levels, trades_take=false))]
 #[allow(clippy::too_many_arguments, reason = "one argument per column")]
 pub(crate) fn scan_book<'py>(
     py: Python<'py>,
@@ -460,6 +460,7 @@ pub(crate) fn scan_book<'py>(
     price: &Bound<'py, PyAny>,
     qty: &Bound<'py, PyAny>,
     visible_levels: usize,
+    trades_take: bool,
 ) -> PyResult<Bound<'py, PyDict>> {
     let columns = Columns::read(
         "scan_book",
@@ -474,7 +475,7 @@ pub(crate) fn scan_book<'py>(
     )?;
     let rows = columns.rows(py)?;
     let (scan, mask) = py.detach(|| {
-        let scan = view::scan_book(&rows, visible_levels);
+        let scan = view::scan_book(&rows, visible_levels, trades_take);
         let mut mask = vec![0_u8; rows.len()];
         scan.out_of_view.iter().for_each(|&row| mask[row] = 1);
         (scan, mask)

@@ -127,6 +127,7 @@ models! {
     "log2" => log2::Log2,
     "odds" => odds::Odds,
     "odds_size" => odds_size::OddsSize,
+    "l3" => l3::L3,
 }
 
 impl QueueDecay {

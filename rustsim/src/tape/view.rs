@@ -4,7 +4,9 @@
 //! window tells them apart: after the message, a level that is worse than all N levels still shown can't be seen any more, so nothing
 //! is known about it; any other level of size 0 is really empty.
 
-use crate::types::{FLAG_INDICATIVE, KIND_CLEAR, KIND_LEVEL, Nanos, Side, Tick, TickIndex};
+use crate::types::{
+    FLAG_INDICATIVE, KIND_CLEAR, KIND_LEVEL, KIND_TRADE, Nanos, Side, Tick, TickIndex,
+};
 use std::collections::BTreeMap;
 
 /// What a run of rows looks like as a book.
@@ -47,14 +49,16 @@ fn rank(side: Side, price: TickIndex) -> i64 {
 }
 
 /// Scans rows that are sorted by time; `visible_levels` 0 means that the view is not limited.
+///
+/// Trades take lots from the book only where `trades_take` says that no level row follows them, as in level-3 rows.
 #[must_use]
-pub fn scan_book(rows: &[Tick], visible_levels: usize) -> BookScan {
+pub fn scan_book(rows: &[Tick], visible_levels: usize, trades_take: bool) -> BookScan {
     let mut scan = BookScan::default();
     let mut sides = [Levels::new(), Levels::new()];
     let mut start = 0;
     for group in rows.chunk_by(|a, b| a.exch_ns == b.exch_ns) {
         for row in group {
-            scan_row(&mut sides, row);
+            scan_row(&mut sides, row, trades_take);
         }
         scan.groups += 1;
         scan.levels_max = scan.levels_max.max(sides[0].len()).max(sides[1].len());
@@ -99,16 +103,27 @@ fn best_levels(sides: &[Levels; 2], exch_ns: Nanos) -> BestLevels {
     }
 }
 
-fn scan_row(sides: &mut [Levels; 2], row: &Tick) {
+fn scan_row(sides: &mut [Levels; 2], row: &Tick, trades_take: bool) {
     if row.kind == KIND_CLEAR {
         *sides = [Levels::new(), Levels::new()];
-    } else if let (KIND_LEVEL, Some(side)) = (row.kind, Side::from_code(row.side)) {
-        let levels = &mut sides[usize::from(row.side)];
-        if row.qty > 0 {
-            levels.insert(rank(side, row.price), row.qty);
-        } else {
-            levels.remove(&rank(side, row.price));
+        return;
+    }
+    let Some(side) = Side::from_code(row.side) else {
+        return;
+    };
+    let (levels, rank) = (&mut sides[side as usize], rank(side, row.price));
+    let lots = match row.kind {
+        KIND_LEVEL => row.qty,
+        // Prints of auctions move nothing.
+        KIND_TRADE if trades_take && row.flags & FLAG_INDICATIVE == 0 => {
+            levels.get(&rank).map_or(0, |lots| lots - row.qty)
         }
+        _ => return,
+    };
+    if lots > 0 {
+        levels.insert(rank, lots);
+    } else {
+        levels.remove(&rank);
     }
 }
 
@@ -157,9 +172,9 @@ mod tests {
             // The worst is emptied and nothing is left behind it.
             level(5, 0, 97, 0),
         ];
-        assert_eq!(scan_book(&rows, 2).out_of_view, [3]);
-        assert!(scan_book(&rows, 0).out_of_view.is_empty());
-        assert_eq!(scan_book(&rows, 2).levels_max, 2);
+        assert_eq!(scan_book(&rows, 2, false).out_of_view, [3]);
+        assert!(scan_book(&rows, 0, false).out_of_view.is_empty());
+        assert_eq!(scan_book(&rows, 2, false).levels_max, 2);
     }
 
     #[test]
@@ -170,7 +185,7 @@ mod tests {
             level(2, 1, 9, 1),
             level(2, 1, 11, 0),
         ];
-        assert_eq!(scan_book(&rows, 2).out_of_view, [3]);
+        assert_eq!(scan_book(&rows, 2, false).out_of_view, [3]);
     }
 
     #[test]
@@ -183,7 +198,7 @@ mod tests {
             flags: FLAG_INDICATIVE,
             ..level(5, 1, 9, 1)
         });
-        let scan = scan_book(&rows, 0);
+        let scan = scan_book(&rows, 0, false);
         assert_eq!(
             (scan.groups, scan.locked_groups, scan.crossed_groups),
             (5, 1, 1)
@@ -196,5 +211,28 @@ mod tests {
             ask_lots: 1,
         };
         assert_eq!(scan.best[0], first);
+    }
+
+    #[test]
+    fn trades_take_lots_where_no_level_row_tells_them_again() {
+        let trade = |exch_ns, qty, flags| Tick {
+            kind: KIND_TRADE,
+            flags,
+            ..level(exch_ns, 0, 10, qty)
+        };
+        let rows = [
+            level(1, 0, 10, 5),
+            level(1, 0, 9, 2),
+            trade(2, 3, 0),
+            trade(3, 1, FLAG_INDICATIVE),
+            trade(4, 2, 0),
+        ];
+        let bids = |trades_take| -> Vec<_> {
+            let scan = scan_book(&rows, 0, trades_take);
+            let bids = scan.best.iter().map(|best| (best.bid_price, best.bid_lots));
+            bids.collect()
+        };
+        assert_eq!(bids(true), [(10, 5), (10, 2), (10, 2), (9, 2)]);
+        assert_eq!(bids(false), [(10, 5); 4]);
     }
 }

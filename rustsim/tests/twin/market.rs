@@ -158,6 +158,7 @@ pub fn rules(seed: u64) -> Rules {
         seed: dice.below(5),
         replication: dice.below(3),
         has_local: dice.is_one_in(2),
+        has_join: false,
         wake: dice.pick(&[Wake::Best, Wake::Touch, Wake::Every, Wake::Own]),
     };
     if is_naive { naive(rules) } else { rules }

@@ -5,6 +5,7 @@
 pub mod account;
 pub mod exchange;
 pub mod market;
+pub mod orders;
 pub mod run;
 
 use rustsim::latency::LatencySpec;
@@ -26,6 +27,8 @@ pub enum Queue {
     Odds(f64, f64),
     /// Intercept, slope and what a known size behind adds.
     OddsSize(f64, f64, f64),
+    /// By the orders that rows name.
+    L3,
 }
 
 /// When a market group wakes the strategy.
@@ -66,6 +69,8 @@ pub struct Rules {
     pub seed: u64,
     pub replication: u64,
     pub has_local: bool,
+    /// Whether rows name the orders that lose lots.
+    pub has_join: bool,
     pub wake: Wake,
 }
 

@@ -21,6 +21,7 @@ pub struct Story {
     /// What the strategy saw and which of its commands the gateway took.
     pub moments: Vec<(Moment, Vec<bool>)>,
     pub account: Account,
+    pub fills_out_of_turn: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -131,6 +132,7 @@ pub fn run(rules: &Rules, rows: &[Tick], first_row: u64, actor: &mut dyn Actor) 
         log: runner.log,
         moments,
         account: runner.account,
+        fills_out_of_turn: runner.exchange.fills_out_of_turn,
     }
 }
 

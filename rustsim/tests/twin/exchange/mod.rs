@@ -1,6 +1,9 @@
 //! The exchange side: recorded book and own queues (semantics 3 and 4).
+//!
+//! Length: the rules of one section are read beside each other.
 
 mod naive;
+mod orders;
 mod requests;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -53,6 +56,12 @@ pub struct Own {
     pub sizes_gone: Vec<Lots>,
     pub ahead_at_arrival: Option<i64>,
     pub arrival_ns: Nanos,
+    /// Rows before it came to rest.
+    pub rows_before: u64,
+    /// Part of `ahead` that the record does not hold any more.
+    pub displaced: i64,
+    /// Whether the list of orders says where it stands.
+    pub is_exact: bool,
 }
 
 /// A fill for the account.
@@ -104,6 +113,11 @@ pub struct Exchange {
     /// Whether the last group held indicative rows only.
     pub is_auction: bool,
     first_fill_done: BTreeSet<OrderId>,
+    /// Orders of each level from first to last, where rows name them.
+    queues: BTreeMap<Key, Vec<orders::Entry>>,
+    /// Number of the next row.
+    next_row: u64,
+    pub fills_out_of_turn: u64,
     pub out: Vec<Output>,
 }
 
@@ -123,6 +137,7 @@ impl Own {
     /// The level left the view, or the data have a hole.
     fn hide(&mut self) {
         self.is_hidden = self.ahead.is_some();
+        self.is_exact = false;
         self.forget_sizes();
     }
 
@@ -146,6 +161,9 @@ impl Exchange {
             mid2: None,
             is_auction: false,
             first_fill_done: BTreeSet::new(),
+            queues: BTreeMap::new(),
+            next_row: 0,
+            fills_out_of_turn: 0,
             out: Vec::new(),
         }
     }
@@ -236,6 +254,7 @@ impl Exchange {
         for (row, tick) in (first_row..).zip(rows) {
             self.row(row, tick);
         }
+        self.next_row = first_row + rows.len() as u64;
         let now = rows[0].exch_ns;
         self.is_auction = rows.iter().all(|tick| tick.flags & FLAG_INDICATIVE != 0);
         if self.is_auction {
@@ -274,12 +293,14 @@ impl Exchange {
         self.resting.iter_mut().for_each(Own::hide);
         self.consumed.clear();
         self.credit.clear();
+        self.queues.clear();
     }
 
     fn level(&mut self, row: u64, tick: &Tick, side: Side) {
         let (key, now, after) = ((side, tick.price), tick.exch_ns, Lots::from(tick.qty));
         let is_indicative = tick.flags & FLAG_INDICATIVE != 0;
         if is_indicative || tick.flags & FLAG_OUT_OF_VIEW != 0 {
+            self.follow_orders(row, tick, side);
             self.set_size(side, tick.price, after);
             if !is_indicative {
                 self.consumed.remove(&key);
@@ -290,12 +311,16 @@ impl Exchange {
                 .for_each(Own::hide);
             return;
         }
+        if matches!(self.rules.queue, Queue::L3) {
+            return self.level_of_orders(row, tick, side);
+        }
         let before = self.size(side, tick.price);
         let mut units = self.consumed_at(key, now);
         if after < before {
             let gone = before - after;
             let (credit, aheads) = self.credit.entry(key).or_insert((0, BTreeMap::new()));
-            *credit += gone;
+            // Where rows name orders a print takes its own lots.
+            *credit += if self.rules.has_join { 0 } else { gone };
             for own in self.resting.iter().filter(|own| own.key() == key) {
                 // A decrease that makes an unknown queue known had the whole display ahead of the order.
                 let known = own.ahead.or((after > 0).then_some(before * AHEAD_ONE));
@@ -390,7 +415,13 @@ impl Exchange {
             self.fill_resting(now, id, Lots::MAX, q);
         }
 
-        let (credit, aheads) = self.credit.remove(&key).unwrap_or((0, BTreeMap::new()));
+        if matches!(self.rules.queue, Queue::L3) {
+            return self.trade_of_orders(row, tick, side);
+        }
+        let (credit, mut aheads) = self.credit.remove(&key).unwrap_or((0, BTreeMap::new()));
+        if credit == 0 {
+            aheads.clear();
+        }
         let reordered = q.min(credit);
         for own in self
             .resting
@@ -580,7 +611,7 @@ pub fn probability_ahead(queue: Queue, a: f64, b: f64, is_size_behind: bool) -> 
         _ if a <= 0.0 => 0.0,
         _ if b <= 0.0 => 1.0,
         Queue::Back => 0.0,
-        Queue::Front => 1.0,
+        Queue::Front | Queue::L3 => 1.0,
         Queue::Uniform => a / (a + b),
         Queue::Power(n) => libm::pow(a, n) / (libm::pow(a, n) + libm::pow(b, n)),
         Queue::Power2(n) => 1.0 - libm::pow(b, n) / libm::pow(a + b, n),

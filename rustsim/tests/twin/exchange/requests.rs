@@ -144,6 +144,9 @@ impl Exchange {
             sizes_gone: Vec::new(),
             ahead_at_arrival: None,
             arrival_ns: now,
+            rows_before: 0,
+            displaced: 0,
+            is_exact: false,
         };
         let own = self.take(now, own, limit);
         if own.leaves == 0 {
@@ -195,6 +198,9 @@ impl Exchange {
         own.ahead = is_known.then_some(displayed.max(before_us));
         own.ahead_at_arrival = own.ahead;
         own.arrival_ns = now;
+        own.is_exact = own.ahead.is_some() && !own.is_hidden;
+        own.displaced = 0;
+        self.join_queue(&mut own);
         self.resting.push(own);
     }
 
