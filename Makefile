@@ -32,7 +32,7 @@ endef
 export LIST_REQUIREMENTS
 
 .PHONY: help setup demo test lint format stubtest rust-test pytest test-slow test-browser packaging-test docs-check \
-	corruptions bench bench-data bench-memory bench-sweep clean
+	corruptions properties fuzz bench bench-data bench-memory bench-sweep clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -103,6 +103,17 @@ docs-check: setup ## links and commands named in the documents; Rust documentati
 
 corruptions: setup ## ten thousand seeded damages of every source format; writes build/corruptions.json
 	SWEEP_DAMAGES=150 $(PY) -m pytest -q --timeout 1800 tests/faults/test_corruptions.py
+
+SEEDS ?= 0..1000000
+properties: ## a million random sequences under every queue model (SEEDS=first..last repeats or resumes; minutes)
+	RUSTSIM_SEEDS=$(SEEDS) $(CARGO) test --release --locked --manifest-path $(MANIFEST) --test sequences -- --nocapture
+
+FUZZ_SECONDS ?= 600
+fuzz: ## coverage-guided inputs for the tape reader, then for commands, ten minutes each (FUZZ_SECONDS=600)
+	@command -v cargo-fuzz >/dev/null && rustup run nightly rustc --version >/dev/null || \
+		{ echo "cargo-fuzz and a nightly toolchain are needed: cargo install cargo-fuzz; rustup toolchain install nightly" >&2; exit 1; }
+	cd rustsim && for target in tape_reader commands; do $(CARGO) +nightly fuzz run --sanitizer none $$target -- \
+		-max_total_time=$(FUZZ_SECONDS) -max_len=3000 -print_final_stats=1; done
 
 bench: setup ## replay and maker beside hftbacktest on the same feed; writes build/bench.json
 	$(PY) -m benches.replay_bench

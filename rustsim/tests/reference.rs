@@ -2,12 +2,13 @@
 
 #![allow(
     missing_docs,
+    missing_debug_implementations,
     unreachable_pub,
     clippy::pedantic,
     reason = "plain code that is read beside the rules, not linked"
 )]
 
-mod twin;
+pub mod twin; // for rustsim/fuzz, which compares the same way
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -109,7 +110,7 @@ impl Strategy for Adapter<'_> {
     }
 }
 
-fn spec_of(rules: &Rules) -> SimSpec {
+pub fn spec_of(rules: &Rules) -> SimSpec {
     let mode = if rules.is_sampled {
         "sampled"
     } else {
@@ -161,7 +162,7 @@ fn spec_of(rules: &Rules) -> SimSpec {
     SimSpec::from_json(&json.to_string()).unwrap()
 }
 
-fn run_engine(
+pub fn run_engine(
     rules: &Rules,
     rows: &[Tick],
     first_row: usize,
@@ -250,7 +251,7 @@ fn compare(what: &str, engine: &[String], twin: &[String]) -> std::result::Resul
     Ok(())
 }
 
-fn check_equal(
+pub fn check_equal(
     outcomes: &Outcomes,
     moments: &[(Moment, Vec<bool>)],
     story: &Story,

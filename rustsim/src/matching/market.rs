@@ -279,10 +279,13 @@ impl Matching {
         }
         self.trade_own_fill(row, side);
         let after = units(Lots::from(change.after + rest));
+        let mut ahead_of_last = 0;
         for order in self.own[side as usize].level_mut(row.price) {
             let is_followed = order.knowledge == Knowledge::Followed;
             if is_followed {
-                order.ahead = order.ahead.min(after);
+                // An order that joined between decrease and print was not set back as far as those before it.
+                order.ahead = order.ahead.max(ahead_of_last).min(after);
+                ahead_of_last = order.ahead;
             }
             if reordered {
                 // What is left of the decrease comes after the print.
