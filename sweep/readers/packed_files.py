@@ -70,7 +70,7 @@ def open_packed(path: Path) -> Iterator[PackedFile]:
     """
     with contextlib.ExitStack() as stack:
         try:
-            inner = _open(path, stack)
+            inner = open_inner(path, path.suffix, stack)
         except (OSError, RuntimeError, ValueError, IndexError, zipfile.BadZipFile) as error:
             # IndexError: an archive with a nameless member.
             reason = getattr(error, "strerror", None) or error
@@ -81,15 +81,25 @@ def open_packed(path: Path) -> Iterator[PackedFile]:
         yield PackedFile(path, inner)
 
 
-def _open(path: Path, stack: contextlib.ExitStack) -> Any:
-    if path.suffix == ".gz":
+def open_inner(path: Path, kind: str, stack: contextlib.ExitStack) -> Any:
+    """Return the unpacked bytes of a file as a stream; damage raises what its library raises.
+
+    Args:
+        path: The file.
+        kind: How it is packed: `.gz`, `.zst` or `.zip`; anything else is not.
+        stack: Closes what is opened.
+
+    Raises:
+        DataError: An archive holds none or several files.
+    """
+    if kind == ".gz":
         return stack.enter_context(gzip.open(path, "rb"))
-    if path.suffix == ".zst":
+    if kind == ".zst":
         import pyarrow as pa
 
         raw = stack.enter_context(pa.OSFile(str(path), "rb"))
         return stack.enter_context(pa.CompressedInputStream(raw, "zstd"))
-    if path.suffix == ".zip":
+    if kind == ".zip":
         archive = stack.enter_context(zipfile.ZipFile(path))
         names = [info for info in archive.infolist() if not info.is_dir()]
         if not names:

@@ -1,4 +1,4 @@
-"""Reads lines of text from plain, gzip and zip files, block by block.
+"""Reads lines of text from plain, gzip, zip and zstd files, block by block.
 
 Blocks hold whole lines, so that a file larger than the memory is read in bounded space. A damaged
 container is refused with the line before which the damage was found.
@@ -6,24 +6,30 @@ container is refused with the line before which the damage was found.
 
 import errno
 import gzip
-import io
 import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, Any, Final, Self
+from typing import Final, Self
 
 from sweep.errors import DataError
+from sweep.readers.packed_files import open_inner
 
 BLOCK_BYTES: Final = 4 << 20
 LINE_BYTES_MAX: Final = 64 << 20
 
-_GZIP: Final = b"\x1f\x8b"
-_ZIP: Final = b"PK\x03\x04"
-_ZSTD: Final = b"\x28\xb5\x2f\xfd"
-_DAMAGE: Final = (EOFError, zlib.error, zipfile.BadZipFile, gzip.BadGzipFile, RuntimeError)
+_MAGIC: Final = {b"\x1f\x8b": ".gz", b"PK\x03\x04": ".zip", b"\x28\xb5\x2f\xfd": ".zst"}
+# IndexError: an archive with a nameless member; RuntimeError: one with a password.
+_DAMAGE: Final = (
+    EOFError,
+    zlib.error,
+    zipfile.BadZipFile,
+    gzip.BadGzipFile,
+    IndexError,
+    RuntimeError,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +78,7 @@ def line_blocks(path: Path, block_bytes: int = BLOCK_BYTES) -> Iterator[Block]:
     held = 0
     try:
         with ExitStack() as stack:
-            stream = _open(path, stack)
+            stream = open_inner(path, _kind(path), stack)
             while piece := stream.read(block_bytes):
                 end = piece.rfind(b"\n") + 1
                 held += len(piece) - end
@@ -91,30 +97,16 @@ def line_blocks(path: Path, block_bytes: int = BLOCK_BYTES) -> Iterator[Block]:
     except _DAMAGE as error:
         raise DataError(f"{path}: damaged after line {first_line - 1}: {error}") from error
     except OSError as error:
-        if error.errno == errno.EINVAL:  # an archive that points outside of itself
+        # An archive that points outside of itself; none: what pyarrow raises.
+        if error.errno in (errno.EINVAL, None):
             raise DataError(f"{path}: damaged after line {first_line - 1}: {error}") from error
         raise DataError(f"{path}: cannot be read: {error}") from error
     if pieces:
         yield Block.of(first_line, b"".join(pieces))
 
 
-def _open(path: Path, stack: ExitStack) -> IO[bytes]:
-    """Open the text inside of a file; what it is wrapped in is told by its first bytes."""
-    raw: Any = stack.enter_context(path.open("rb"))
-    magic = raw.read(4)
-    raw.seek(0)
-    if magic.startswith(_GZIP):
-        return io.BufferedReader(stack.enter_context(gzip.GzipFile(fileobj=raw)))
-    if magic.startswith(_ZSTD):
-        raise DataError(
-            f"{path}: compressed with zstd, expected gzip, zip or plain text: unpack it"
-        )
-    if not magic.startswith(_ZIP):
-        return raw  # type: ignore[no-any-return]
-    archive = stack.enter_context(zipfile.ZipFile(raw))
-    names = [name for name in archive.namelist() if not name.endswith("/")]
-    if len(names) != 1:
-        found = ", ".join(names[:5]) or "the archive holds no name"
-        message = f"expected one file in the archive, found {len(names)} members ({found})"
-        raise DataError(f"{path}: {message}: unpack it")
-    return stack.enter_context(archive.open(names[0]))
+def _kind(path: Path) -> str:
+    """Return how a file is packed: its first bytes tell, whatever it is called."""
+    with path.open("rb") as raw:
+        start = raw.read(4)
+    return next((kind for magic, kind in _MAGIC.items() if start.startswith(magic)), "")
