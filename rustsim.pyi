@@ -29,6 +29,7 @@ __all__ = [
     "__version__",
     "file_hash",
     "latency_quantile_ns",
+    "latency_quantiles_ns",
     "philox4x32_10",
     "philox4x64_10",
     "queue_probability_ahead",
@@ -83,7 +84,7 @@ class OrderEvent:
     def is_maker(self) -> bool: ...
     @property
     def reason(self) -> str:
-        """Empty, or why: post_only, price_limit, quantity, market_needs_ioc, self_match, phase, unknown_order, too_late, below_filled, lost, ioc, fok, end_of_data."""
+        """Empty, or why: post_only, price_limit, quantity, market_needs_ioc, self_match, phase, unknown_order, too_late, below_filled, lost, refused, ioc, fok, end_of_data."""
 
 @final
 class Tape:
@@ -451,6 +452,9 @@ def file_hash(path: str) -> tuple[int, str]:
 
 def latency_quantile_ns(latency: str, u: float) -> float:
     """Quantile of a latency model given as JSON ({"model": "gamma", "mean_ns": ..., "cv": ..., "floor_ns": ...}), unrounded."""
+
+def latency_quantiles_ns(latency: str, us: Sequence[float]) -> list[float]:
+    """Quantiles of a latency model given as JSON, unrounded; those of a trace are over its rows."""
 
 def queue_probability_ahead(
     queue: str, ahead_lots: float, behind_lots: float, *, is_size_behind: bool = False

@@ -74,6 +74,7 @@ METRICS: Final[dict[str, Metric]] = {
     "rejects_self_match": Metric("sum", "count"),
     "rejects_phase": Metric("sum", "count"),
     "rejects_lost": Metric("sum", "count"),
+    "rejects_refused": Metric("sum", "count"),
     "cancel_rejects": Metric("sum", "count"),
     "expired": Metric("sum", "count"),
     # Of the same cells in the naive world, where a study compares with it.

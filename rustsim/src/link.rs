@@ -1,7 +1,7 @@
 //! The way between strategy and exchange: draws the latency of every message and keeps each session in order.
 //!
 //! A draw is keyed by the time at which its message is sent (`docs/semantics.md` section 2), never by trial or order number: parameter sets that act at the
-//! same moment meet the same latency.
+//! same moment meet the same latency. Recorded latencies (`latency/trace.rs`) are looked up instead of drawn.
 
 use crate::error::Result;
 use crate::latency::backlog::Backlog;
@@ -11,7 +11,7 @@ use crate::latency::weather::Weather;
 use crate::latency::{LatencyModel, LatencySpec};
 use crate::ledger::RequestKind;
 use crate::rng::{Purpose, Streams};
-use crate::spec::LinkSpec;
+use crate::spec::{LinkSpec, Sessions};
 use crate::types::{FLAG_LAST, Nanos, Tick};
 
 /// Sessions that a strategy may use.
@@ -22,6 +22,15 @@ pub const SESSIONS_MAX: u8 = 8;
 struct Ordinal {
     at_ns: Nanos,
     next: u64,
+}
+
+impl Default for Ordinal {
+    fn default() -> Self {
+        Self {
+            at_ns: Nanos::MIN,
+            next: 0,
+        }
+    }
 }
 
 impl Ordinal {
@@ -54,10 +63,7 @@ impl Leg {
             stressed,
             constant_ns,
             purpose,
-            ordinal: Ordinal {
-                at_ns: Nanos::MIN,
-                next: 0,
-            },
+            ordinal: Ordinal::default(),
         })
     }
 
@@ -65,6 +71,9 @@ impl Leg {
     fn draw(&mut self, times: &mut Times, at_ns: Nanos) -> Nanos {
         if let Some(latency_ns) = self.constant_ns {
             return latency_ns;
+        }
+        if let Some(trace) = self.model.trace() {
+            return trace.latency_ns(at_ns);
         }
         let k = self.ordinal.take(at_ns);
         let mut u = times.streams.uniform(self.purpose, at_ns, k);
@@ -102,6 +111,9 @@ pub(crate) struct Link {
     loss_probability: f64,
     loss_timeout_ns: Nanos,
     loss: Ordinal,
+    reject_probability: f64,
+    refusal: Ordinal,
+    sessions: Sessions,
     /// What the venue has not worked off; none if load delays nothing.
     backlog: Option<Backlog>,
 }
@@ -132,10 +144,10 @@ impl Link {
             feed_channel: FifoChannel::new(0),
             loss_probability: spec.loss_probability,
             loss_timeout_ns: spec.loss_timeout_ns,
-            loss: Ordinal {
-                at_ns: Nanos::MIN,
-                next: 0,
-            },
+            loss: Ordinal::default(),
+            reject_probability: spec.reject_probability,
+            refusal: Ordinal::default(),
+            sessions: spec.sessions,
             backlog: spec.backlog_capacity_per_us.map(Backlog::new).transpose()?,
         })
     }
@@ -170,19 +182,38 @@ impl Link {
         is_lost.then(|| send_ns.saturating_add(self.loss_timeout_ns))
     }
 
+    /// Tells whether the request that is sent now will be refused when it arrives.
+    pub(crate) fn is_refused(&mut self, send_ns: Nanos) -> bool {
+        if self.reject_probability <= 0.0 {
+            return false;
+        }
+        let k = self.refusal.take(send_ns);
+        self.times.streams.uniform(Purpose::Refusal, send_ns, k) < self.reject_probability
+    }
+
     /// Returns when a request that is sent now reaches the exchange.
     pub(crate) fn arrival_ns(&mut self, kind: RequestKind, session: u8, send_ns: Nanos) -> Nanos {
         let load = self.backlog.map_or(0, |backlog| backlog.delay_ns(send_ns));
         let latency = self.requests[kind as usize]
             .draw(&mut self.times, send_ns)
             .saturating_add(load);
-        self.out[usize::from(session % SESSIONS_MAX)].deliver(send_ns, latency)
+        match self.sessions {
+            Sessions::Fifo => {
+                self.out[usize::from(session % SESSIONS_MAX)].deliver(send_ns, latency)
+            }
+            Sessions::Independent => send_ns.saturating_add(latency),
+        }
     }
 
     /// Returns when an outcome of `exch_ns` reaches the strategy.
     pub(crate) fn report_ns(&mut self, session: u8, exch_ns: Nanos) -> Nanos {
         let latency = self.report.draw(&mut self.times, exch_ns);
-        self.home[usize::from(session % SESSIONS_MAX)].deliver(exch_ns, latency)
+        match self.sessions {
+            Sessions::Fifo => {
+                self.home[usize::from(session % SESSIONS_MAX)].deliver(exch_ns, latency)
+            }
+            Sessions::Independent => exch_ns.saturating_add(latency),
+        }
     }
 
     /// Returns when a market group reaches the strategy; `stamp_ns` is its recorded local time, or its exchange time.

@@ -80,6 +80,8 @@ pub enum Purpose {
     Weather = 8,
     /// Steps between calm and stressed stretches; the time is the number of the step.
     Regime = 9,
+    /// Whether a request is refused when it arrives.
+    Refusal = 10,
 }
 
 /// All streams of one replay.

@@ -71,6 +71,14 @@ pub struct Outcomes {
     pub fills_out_of_turn: u64,
 }
 
+/// A request under way.
+#[derive(Debug, Clone, Copy)]
+struct Sent {
+    request: Request,
+    /// It will be refused on arrival, before it reaches the order book.
+    is_refused: bool,
+}
+
 /// The embedded exchange of one strategy.
 #[derive(Debug)]
 pub struct SimulatedExchange {
@@ -82,7 +90,7 @@ pub struct SimulatedExchange {
     ledger: ShadowLedger,
     digest: Digest,
     log: Vec<OrderEvent>,
-    requests: Schedule<Request>,
+    requests: Schedule<Sent>,
     replies: Schedule<OrderEvent>,
     timers: Schedule<()>,
     /// The strategy sees every group as it happens: one book serves both clocks.
@@ -291,10 +299,18 @@ impl SimulatedExchange {
 
     /// Handles own requests that arrive at or before `now_ns`.
     pub(crate) fn handle_requests(&mut self, now_ns: Nanos) -> Result<()> {
-        while let Some((at_ns, request)) = self.requests.pop_due(now_ns) {
+        while let Some((at_ns, sent)) = self.requests.pop_due(now_ns) {
             self.exch_ns = self.exch_ns.max(at_ns);
-            self.matching.next_row = self.first_row + self.events;
-            self.matching.handle(request, at_ns);
+            if sent.is_refused {
+                self.matching.output.push(Outcome {
+                    event: refusal(sent.request, at_ns, Reason::Refused),
+                    fill: None,
+                    session: session_of(sent.request).1,
+                });
+            } else {
+                self.matching.next_row = self.first_row + self.events;
+                self.matching.handle(sent.request, at_ns);
+            }
             self.send_home()?;
         }
         Ok(())
@@ -413,19 +429,20 @@ impl SimulatedExchange {
     }
 
     fn send(&mut self, request: Request, now_ns: Nanos) {
-        let (kind, session) = match request {
-            Request::Place { order, .. } => (RequestKind::Place, order.session),
-            Request::Cancel { session, .. } => (RequestKind::Cancel, session),
-            Request::Amend { session, .. } => (RequestKind::Amend, session),
-        };
+        let (kind, session) = session_of(request);
         self.ledger.on_request(kind);
         if let Some(give_up_ns) = self.link.lost_until(now_ns) {
-            let event = lost_event(request, give_up_ns);
+            let event = refusal(request, give_up_ns, Reason::Lost);
             self.record(&event);
             self.replies.push(give_up_ns, event);
         } else {
+            let is_refused = self.link.is_refused(now_ns);
             let at_ns = self.link.arrival_ns(kind, session, now_ns);
-            self.requests.push(at_ns, request);
+            let sent = Sent {
+                request,
+                is_refused,
+            };
+            self.requests.push(at_ns, sent);
         }
     }
 
@@ -442,8 +459,8 @@ impl SimulatedExchange {
         let end_ns = self.exch_ns.max(0);
         self.drain_outbox();
         let mut open: Vec<OrderEvent> = Vec::new();
-        for (_, request) in self.requests.drain() {
-            if let Request::Place { id, order } = request {
+        for (_, sent) in self.requests.drain() {
+            if let Request::Place { id, order } = sent.request {
                 open.push(expired_event(
                     id,
                     order.side,
@@ -481,7 +498,16 @@ impl SimulatedExchange {
     }
 }
 
-fn lost_event(request: Request, give_up_ns: Nanos) -> OrderEvent {
+fn session_of(request: Request) -> (RequestKind, u8) {
+    match request {
+        Request::Place { order, .. } => (RequestKind::Place, order.session),
+        Request::Cancel { session, .. } => (RequestKind::Cancel, session),
+        Request::Amend { session, .. } => (RequestKind::Amend, session),
+    }
+}
+
+/// Returns the answer to a request that never reaches the order book; until it is sent home it is seen when it is given.
+fn refusal(request: Request, at_ns: Nanos, reason: Reason) -> OrderEvent {
     let (kind, order_id, side, price, qty) = match request {
         Request::Place { id, order } => {
             (EventKind::Rejected, id, order.side, order.price, order.qty)
@@ -492,14 +518,14 @@ fn lost_event(request: Request, give_up_ns: Nanos) -> OrderEvent {
     OrderEvent {
         kind,
         order_id,
-        exch_ns: give_up_ns,
-        local_ns: give_up_ns,
+        exch_ns: at_ns,
+        local_ns: at_ns,
         side,
         price,
         qty,
         leaves: 0,
         liquidity: Liquidity::Taker,
-        reason: Reason::Lost,
+        reason,
     }
 }
 

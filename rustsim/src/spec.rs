@@ -46,6 +46,17 @@ impl Default for InstrumentSpec {
     }
 }
 
+/// Whether the messages of one session can overtake each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum Sessions {
+    /// A session is one ordered channel in each direction.
+    #[default]
+    Fifo,
+    /// Every message takes its own time; market data stays in order.
+    Independent,
+}
+
 /// Latency of every kind of message, and the channel's own rules.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -60,12 +71,16 @@ pub struct LinkSpec {
     pub report: LatencySpec,
     /// Market data, exchange to strategy.
     pub feed: LatencySpec,
+    /// Whether a session keeps its order.
+    pub sessions: Sessions,
     /// Least distance of two arrivals on one session.
     pub gap_ns: Nanos,
     /// Share of requests that never arrive.
     pub loss_probability: f64,
     /// When the strategy gives up on a lost request.
     pub loss_timeout_ns: Nanos,
+    /// Share of the requests that arrive and are refused there, before they reach the order book.
+    pub reject_probability: f64,
     /// Messages that the venue works off per microsecond; none = load delays nothing.
     pub backlog_capacity_per_us: Option<f64>,
     /// What draws of one moment share; none = they are independent.
@@ -94,7 +109,7 @@ impl LinkSpec {
             let (calm, stressed) = LatencyModel::build_both(latency)
                 .map_err(|e| Error::Spec(format!("latency.{key}: {e}")))?;
             has_stressed |= stressed.is_some();
-            is_random |= calm.is_constant().is_none()
+            is_random |= calm.is_constant().is_none() && calm.trace().is_none()
                 || stressed.is_some_and(|model| model.is_constant().is_none());
         }
         let streams = Streams::new(0, 0);
@@ -102,7 +117,8 @@ impl LinkSpec {
             Weather::new(weather, streams)
                 .map_err(|e| Error::Spec(format!("latency.weather: {e}")))?;
             require(is_random, || {
-                "latency.weather: every latency is constant, so none would follow it".into()
+                "latency.weather: every latency is constant or recorded, so none would follow it"
+                    .into()
             })?;
         }
         if let Some(regime) = &self.regime {
@@ -127,9 +143,11 @@ impl Default for LinkSpec {
             amend: LatencySpec::default(),
             report: LatencySpec::default(),
             feed: LatencySpec::default(),
+            sessions: Sessions::Fifo,
             gap_ns: 0,
             loss_probability: 0.0,
             loss_timeout_ns: 1_000_000_000,
+            reject_probability: 0.0,
             backlog_capacity_per_us: None,
             weather: None,
             regime: None,
@@ -273,12 +291,17 @@ impl SimSpec {
         require(link.gap_ns >= 0, || {
             format!("latency.gap_ns: expected >= 0, found {}", link.gap_ns)
         })?;
-        require((0.0..=1.0).contains(&link.loss_probability), || {
-            format!(
-                "latency.loss_probability: expected 0 to 1, found {}",
-                link.loss_probability
-            )
+        require(link.gap_ns == 0 || link.sessions == Sessions::Fifo, || {
+            "latency.gap_ns: independent messages keep no distance, so nothing would read it".into()
         })?;
+        for (key, share) in [
+            ("loss_probability", link.loss_probability),
+            ("reject_probability", link.reject_probability),
+        ] {
+            require((0.0..=1.0).contains(&share), || {
+                format!("latency.{key}: expected 0 to 1, found {share}")
+            })?;
+        }
         require((0..=TIMEOUT_NS_MAX).contains(&link.loss_timeout_ns), || {
             format!(
                 "latency.loss_timeout_ns: expected 0 to {TIMEOUT_NS_MAX}, found {}",

@@ -233,6 +233,8 @@ pub enum Reason {
     EndOfData = 12,
     /// The market is in an auction phase, which is not simulated.
     Phase = 13,
+    /// The broker or the exchange refused the request at random, before it reached the order book.
+    Refused = 14,
 }
 
 /// Who was there first.

@@ -142,6 +142,7 @@ pub fn spec_of(rules: &Rules) -> SimSpec {
         "fees": rules.fees,
         "latency": {
             "place": place, "cancel": cancel, "amend": amend, "report": report, "feed": feed,
+            "sessions": if rules.is_independent { "independent" } else { "fifo" }, "reject_probability": rules.reject_probability,
             "gap_ns": rules.gap_ns, "loss_probability": rules.loss_probability, "loss_timeout_ns": rules.loss_timeout_ns,
             "backlog_capacity_per_us": rules.backlog_capacity_per_us,
             "weather": rules.weather.map(|(tau_ns, weight)| json!({"tau_ns": tau_ns, "weight": weight})),
@@ -312,7 +313,10 @@ fn engine_and_twin_agree_on_random_runs() {
         (rules(seed), rows(seed, count), first_row)
     });
     // The runs reach every kind of end.
-    assert!(kinds.len() >= 20, "only {kinds:?}");
+    assert!(kinds.len() >= 23, "only {kinds:?}");
+    for kind in ["Rejected", "CancelRejected", "AmendRejected"] {
+        assert!(kinds.contains_key(&format!("{kind} Refused")), "{kinds:?}");
+    }
     assert!(kinds["naive lots"] > 1_000, "only {kinds:?}");
 }
 
@@ -355,6 +359,7 @@ fn compare_random_runs(
             *kinds.entry("naive lots".to_owned()).or_insert(0) +=
                 u64::try_from(story.account.totals()["lots"]).unwrap();
         }
+        twin::market::forget(&rules);
         for event in &outcomes.log {
             *kinds
                 .entry(format!("{:?} {:?}", event.kind, event.reason))
@@ -456,6 +461,9 @@ fn recorded_hour_rules(has_local: bool) -> Vec<Rules> {
         price_min: None,
         price_max: None,
         max_order_lots: None,
+        traces: Default::default(),
+        is_independent: false,
+        reject_probability: 0.0,
         gap_ns: 0,
         loss_probability: 0.0,
         backlog_capacity_per_us: None,

@@ -6,7 +6,7 @@ use super::{Family, LatencyModel, LatencySpec};
 
 const MODES_MAX: usize = 8;
 
-/// Takes mode `k` with probability `w_k` and draws from it with what is left of the same uniform, `(u - sum of w before k) / w_k`.
+/// `L = floor + X`: takes mode `k` with probability `w_k` and draws `X` from it with what is left of the same uniform, `(u - sum of w before k) / w_k`.
 ///
 /// For two regimes of a path, such as a fast normal mode and a rare slow one; which message takes which mode is independent.
 /// Worked number: constant 10 with weight 3 and constant 100 with weight 1 give 10 at u 0.7 and 100 at u 0.8.
@@ -14,6 +14,7 @@ const MODES_MAX: usize = 8;
 pub struct Mixture {
     /// Upper end of the uniforms of each mode, its share, and its distribution.
     modes: Box<[(f64, f64, LatencyModel)]>,
+    floor_ns: f64,
 }
 
 impl Family for Mixture {
@@ -40,6 +41,11 @@ impl Family for Mixture {
             if mode.latency.model == "mixture" {
                 return Err(Error::Spec(format!("modes[{number}]: a mode is no mixture itself")));
             }
+            if mode.latency.model == "trace" {
+                return Err(Error::Spec(format!(
+                    "modes[{number}]: recorded latencies draw nothing, so they are no mode"
+                )));
+            }
             let model = LatencyModel::build(&mode.latency)
                 .map_err(|error| Error::Spec(format!("modes[{number}].latency: {error}")))?;
             let share = mode.weight / total;
@@ -48,18 +54,19 @@ impl Family for Mixture {
         }
         Ok(Self {
             modes: modes.into_boxed_slice(),
+            floor_ns: spec.floor_ns,
         })
     }
 
     fn quantile_ns(&self, u: f64) -> f64 {
         let (model, u) = self.mode(u);
-        model.quantile_ns(u)
+        self.floor_ns + model.quantile_ns(u)
     }
 
     #[inline]
     fn draw_ns(&self, u: f64) -> f64 {
         let (model, u) = self.mode(u);
-        model.draw_ns(u)
+        self.floor_ns + model.draw_ns(u)
     }
 }
 

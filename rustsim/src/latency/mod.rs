@@ -2,7 +2,7 @@
 //!
 //! Most families are given by mean, coefficient of variation and floor: `L = floor + X` with `E[X] = mean - floor` and
 //! `sd(X) = cv * (mean - floor)`. A shifted lognormal is given by floor, median and sigma, a measured distribution by a table of quantiles, a
-//! distribution with several modes by its modes. Every family draws by inversion of one uniform, so that a change of parameters moves a
+//! distribution with several modes by its modes, recorded latencies by their rows, which draw nothing. Every other family draws by inversion of one uniform, so that a change of parameters moves a
 //! draw smoothly. Formulas: simulation-physics 6.1. A new family is one file with a `Family` and one line in the table below.
 //!
 //! Draws of different messages are independent, unless a [`weather`] joins them; a [`regime`] gives stressed stretches their own model. The
@@ -24,6 +24,8 @@ const MEAN_NS_MAX: f64 = 60e9;
 /// Accepted coefficients of variation; the numerics of every family are tested on this range.
 const CV_RANGE: core::ops::RangeInclusive<f64> = 0.01..=10.0;
 
+/// Accepted factors of measured latencies.
+const SCALE_RANGE: core::ops::RangeInclusive<f64> = 1e-6..=1e3;
 /// Accepted spread of the logarithm of a delay.
 const SIGMA_RANGE: core::ops::RangeInclusive<f64> = 0.01..=5.0;
 
@@ -37,7 +39,7 @@ pub struct LatencySpec {
     pub mean_ns: f64,
     /// Standard deviation over mean of the part above the floor; a constant ignores it.
     pub cv: f64,
-    /// No message is faster than this.
+    /// Added to what the distribution says, so that no message is faster than this; a mean includes it.
     pub floor_ns: f64,
     /// Median of the part above the floor.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -45,6 +47,15 @@ pub struct LatencySpec {
     /// Standard deviation of the logarithm of the part above the floor.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sigma: Option<f64>,
+    /// What measured or recorded latencies are multiplied by; 1 if it is not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scale: Option<f64>,
+    /// File of recorded latencies, see `trace.rs`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// Whose rows of that file these are: `place`, `cancel`, `amend`, `report` or `feed`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub operation: Option<String>,
     /// Rising pairs (probability, latency in nanoseconds) from probability 0 to 1.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub quantiles: Vec<(f64, f64)>,
@@ -75,6 +86,9 @@ impl Default for LatencySpec {
             floor_ns: 0.0,
             median_ns: None,
             sigma: None,
+            scale: None,
+            file: None,
+            operation: None,
             quantiles: Vec::new(),
             modes: Vec::new(),
             stressed: None,
@@ -93,6 +107,8 @@ enum Shape {
     Table,
     /// The parts of a mixture.
     Modes,
+    /// Recorded rows.
+    Rows,
 }
 
 impl LatencySpec {
@@ -104,10 +120,12 @@ impl LatencySpec {
         let given = [
             ("mean_ns", self.mean_ns != 0.0, shape == Shape::Mean),
             (
-                "floor_ns",
-                self.floor_ns != 0.0,
-                matches!(shape, Shape::Mean | Shape::Median),
+                "scale",
+                self.scale.is_some(),
+                matches!(shape, Shape::Table | Shape::Rows),
             ),
+            ("file", self.file.is_some(), shape == Shape::Rows),
+            ("operation", self.operation.is_some(), shape == Shape::Rows),
             (
                 "median_ns",
                 self.median_ns.is_some(),
@@ -142,6 +160,13 @@ impl LatencySpec {
     /// Returns the mean of the part above the floor.
     fn mean_above_ns(&self) -> f64 {
         self.mean_ns - self.floor_ns
+    }
+
+    /// Returns the factor of what was measured.
+    fn scale(&self) -> Result<f64> {
+        let scale = self.scale.unwrap_or(1.0);
+        check_range("scale", scale, SCALE_RANGE)?;
+        Ok(scale)
     }
 }
 
@@ -232,6 +257,7 @@ families! {
     "shifted_lognormal" => shifted_lognormal::ShiftedLognormal,
     "empirical" => empirical::Empirical,
     "mixture" => mixture::Mixture,
+    "trace" => trace::Trace,
 }
 
 impl LatencyModel {
@@ -247,7 +273,18 @@ impl LatencyModel {
         };
         let stressed = spec.stressed.as_deref().map(Self::build).transpose();
         let stressed = stressed.map_err(|error| Error::Spec(format!("stressed: {error}")))?;
-        Ok((Self::build(&calm)?, stressed))
+        let calm = Self::build(&calm)?;
+        if [Some(&calm), stressed.as_ref()]
+            .into_iter()
+            .flatten()
+            .any(|model| model.trace().is_some() && stressed.is_some())
+        {
+            return Err(Error::Spec(
+                "stressed: recorded latencies have their own stressed stretches, so a trace has no such part and is none"
+                    .to_owned(),
+            ));
+        }
+        Ok((calm, stressed))
     }
 
     /// Builds a model of one stretch.
@@ -279,6 +316,23 @@ impl LatencyModel {
     )]
     pub fn sample_ns(&self, u: f64) -> Nanos {
         self.draw_ns(u).round().max(0.0) as Nanos
+    }
+
+    /// Returns the quantiles of several uniforms; a trace sorts its rows once for all of them.
+    #[must_use]
+    pub fn quantiles_ns(&self, uniforms: &[f64]) -> Vec<f64> {
+        if let Self::Trace(trace) = self {
+            return trace.quantiles_ns(uniforms);
+        }
+        uniforms.iter().map(|&u| self.quantile_ns(u)).collect()
+    }
+
+    /// Returns the recorded latencies, if the model is such: they are functions of the time and draw nothing.
+    pub(crate) fn trace(&self) -> Option<&trace::Trace> {
+        match self {
+            Self::Trace(trace) => Some(trace),
+            _ => None,
+        }
     }
 
     /// Returns the latency if it is the same for every message.

@@ -204,6 +204,15 @@ fn a_table_is_inverted_linearly() {
     ] {
         assert!((table.quantile_ns(u) - expected).abs() < 1e-9, "{u}");
     }
+    let scaled = LatencyModel::build(&LatencySpec {
+        model: "empirical".to_owned(),
+        quantiles: vec![(0.0, 10.0), (0.5, 20.0), (1.0, 100.0)],
+        floor_ns: 5.0,
+        scale: Some(2.0),
+        ..LatencySpec::default()
+    })
+    .unwrap();
+    assert!((scaled.quantile_ns(0.6) - 77.0).abs() < 1e-9);
     for wrong in [
         vec![],
         vec![(0.0, 1.0)],
@@ -238,6 +247,13 @@ fn a_mixture_splits_the_uniform() {
     .unwrap();
     assert_eq!(constants.sample_ns(0.7), 10);
     assert_eq!(constants.sample_ns(0.8), 100);
+    let further = LatencyModel::build(&LatencySpec {
+        model: "mixture".to_owned(),
+        floor_ns: 7.0,
+        modes: vec![mode(1.0, spec("constant", 10.0, 0.5, 0.0))],
+        ..LatencySpec::default()
+    });
+    assert_eq!(further.unwrap().sample_ns(0.7), 17);
     // Half of the uniforms of a mode are below its median.
     let gammas = model(vec![
         mode(1.0, spec("gamma", 5000.0, 0.5, 0.0)),
@@ -282,8 +298,20 @@ fn a_key_that_a_family_does_not_read_is_refused() {
         message("mean_ns: the model shifted_lognormal does not read it")
     );
     assert_eq!(
-        with("empirical", |spec| spec.floor_ns = 1.0),
-        message("floor_ns: the model empirical does not read it")
+        with("empirical", |spec| spec.mean_ns = 1.0),
+        message("mean_ns: the model empirical does not read it")
+    );
+    assert_eq!(
+        with("gamma", |spec| spec.scale = Some(2.0)),
+        message("scale: the model gamma does not read it")
+    );
+    assert_eq!(
+        with("constant", |spec| spec.file = Some("x".into())),
+        message("file: the model constant does not read it")
+    );
+    assert_eq!(
+        with("mixture", |spec| spec.operation = Some("place".into())),
+        message("operation: the model mixture does not read it")
     );
     assert_eq!(
         with("shifted_lognormal", |_| ()),

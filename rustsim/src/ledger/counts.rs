@@ -16,7 +16,7 @@ pub enum RequestKind {
 }
 
 /// Number of reasons an event can have.
-const REASONS: usize = Reason::Phase as usize + 1;
+const REASONS: usize = Reason::Refused as usize + 1;
 
 /// Counters over the own event log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -161,6 +161,7 @@ impl ShadowLedger {
             ("rejects_self_match", rejected(Reason::SelfMatch)),
             ("rejects_phase", rejected(Reason::Phase)),
             ("rejects_lost", rejected(Reason::Lost)),
+            ("rejects_refused", rejected(Reason::Refused)),
             (
                 "cancel_rejects",
                 counts.cancel_rejected.iter().sum::<i64>() as f64,
@@ -213,6 +214,7 @@ fn count_totals(counts: &Counts) -> Vec<(&'static str, i64)> {
         ("rejected_self_match", rejected(Reason::SelfMatch)),
         ("rejected_phase", rejected(Reason::Phase)),
         ("rejected_lost", rejected(Reason::Lost)),
+        ("rejected_refused", rejected(Reason::Refused)),
         (
             "cancel_rejected_unknown_order",
             counts.cancel_rejected[Reason::UnknownOrder as usize],
@@ -224,6 +226,10 @@ fn count_totals(counts: &Counts) -> Vec<(&'static str, i64)> {
         (
             "cancel_rejected_lost",
             counts.cancel_rejected[Reason::Lost as usize],
+        ),
+        (
+            "cancel_rejected_refused",
+            counts.cancel_rejected[Reason::Refused as usize],
         ),
         ("amend_rejected", counts.amend_rejected.iter().sum()),
     ]

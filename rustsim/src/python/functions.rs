@@ -33,6 +33,17 @@ pub(crate) fn latency_quantile_ns(latency: &str, u: f64) -> PyResult<f64> {
     Ok(LatencyModel::build(&spec)?.quantile_ns(u))
 }
 
+/// Quantiles of a latency model given as JSON, unrounded; a trace sorts its rows once for all of them.
+#[pyfunction]
+pub(crate) fn latency_quantiles_ns(latency: &str, us: Vec<f64>) -> PyResult<Vec<f64>> {
+    let spec: LatencySpec =
+        serde_json::from_str(latency).map_err(|e| Error::Spec(format!("latency: {e}")))?;
+    if let Some(u) = us.iter().find(|&&u| !(u > 0.0 && u < 1.0)) {
+        return Err(Error::Spec(format!("us: expected numbers between 0 and 1, found {u}")).into());
+    }
+    Ok(LatencyModel::build(&spec)?.quantiles_ns(&us))
+}
+
 /// P(cancel is ahead) of a queue model given as JSON; the last argument says whether an order of the cancel's size is known to be behind.
 #[pyfunction]
 #[pyo3(signature = (queue, ahead_lots, behind_lots, *, is_size_behind = false))]

@@ -32,8 +32,8 @@ mod rustsim {
     use super::exchange::SimulatedExchange;
     #[pymodule_export]
     use super::functions::{
-        file_hash, latency_quantile_ns, philox4x32_10, philox4x64_10, queue_probability_ahead,
-        validate_spec,
+        file_hash, latency_quantile_ns, latency_quantiles_ns, philox4x32_10, philox4x64_10,
+        queue_probability_ahead, validate_spec,
     };
     #[pymodule_export]
     use super::order_flow::OrderFlow;

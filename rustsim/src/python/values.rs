@@ -95,6 +95,7 @@ impl OrderEvent {
             Reason::Fok => intern!(py, "fok"),
             Reason::EndOfData => intern!(py, "end_of_data"),
             Reason::Phase => intern!(py, "phase"),
+            Reason::Refused => intern!(py, "refused"),
         }
     }
 

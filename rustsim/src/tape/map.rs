@@ -1,4 +1,4 @@
-//! The only unsafe part of a tape: a file mapped as bytes.
+//! The only unsafe part of tapes and of recorded latencies: a file mapped as bytes.
 #![allow(unsafe_code, reason = "mapping a file has no safe form")]
 
 use memmap2::Mmap;
@@ -15,23 +15,23 @@ const LINE_BYTES: usize = 64;
 
 /// A whole file, mapped read-only.
 #[derive(Debug)]
-pub(super) struct FileMap {
+pub(crate) struct FileMap {
     map: Mmap,
 }
 
 impl FileMap {
     /// Maps `file`, which must not be empty.
-    pub(super) fn new(file: &File) -> io::Result<Self> {
-        // SAFETY: a mapping is sound while nobody changes or truncates the file. Tapes are written under a temporary name, made
+    pub(crate) fn new(file: &File) -> io::Result<Self> {
+        // SAFETY: a mapping is sound while nobody changes or truncates the file. Tapes and traces are written under a temporary name, made
         // read-only and renamed into place, and replaced by rename only, so the mapped inode never changes. A foreign program that
-        // writes into a tape breaks this; the module head states it as a known limit.
+        // writes into one breaks this; the module head states it as a known limit.
         let map = unsafe { Mmap::map(file)? };
         Ok(Self { map })
     }
 
     /// Asks the processor to fetch bytes that are read soon, where it can be asked; has no effect that can be seen.
     #[inline]
-    pub(super) fn prefetch(&self, place: Range<usize>) {
+    pub(crate) fn prefetch(&self, place: Range<usize>) {
         #[cfg(target_arch = "x86_64")]
         for line in self.map.get(place).unwrap_or_default().chunks(LINE_BYTES) {
             // SAFETY: prefetching reads nothing and faults on no address; this one lies inside of the mapping.
@@ -42,7 +42,7 @@ impl FileMap {
     }
 
     /// Returns all bytes.
-    pub(super) fn bytes(&self) -> &[u8] {
+    pub(crate) fn bytes(&self) -> &[u8] {
         &self.map
     }
 }

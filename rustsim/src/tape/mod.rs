@@ -26,7 +26,7 @@ pub mod columns;
 pub mod cursor;
 pub mod format;
 pub mod histogram;
-mod map;
+pub(crate) mod map;
 mod pack;
 pub mod queues;
 pub mod reader;

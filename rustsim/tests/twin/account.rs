@@ -402,6 +402,7 @@ impl Account {
                 Reason::SelfMatch,
             ),
             ("rejected_lost", EventKind::Rejected, Reason::Lost),
+            ("rejected_refused", EventKind::Rejected, Reason::Refused),
             ("rejected_phase", EventKind::Rejected, Reason::Phase),
             (
                 "cancel_rejected_unknown_order",
@@ -417,6 +418,11 @@ impl Account {
                 "cancel_rejected_lost",
                 EventKind::CancelRejected,
                 Reason::Lost,
+            ),
+            (
+                "cancel_rejected_refused",
+                EventKind::CancelRejected,
+                Reason::Refused,
             ),
         ];
         totals.extend(reasons.map(|(name, kind, reason)| (name, self.count_reason(kind, reason))));

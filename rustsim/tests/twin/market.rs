@@ -97,6 +97,68 @@ fn other_latency(dice: &mut Dice) -> LatencySpec {
     spec
 }
 
+/// Random rows of recorded latencies.
+fn recorded(dice: &mut Dice) -> Vec<(Nanos, Nanos)> {
+    let mut time = dice.range(-1_000, 1_000_000);
+    let slowest = dice.pick(&[0, 30, 400]);
+    (0..dice.range(1, 40))
+        .map(|_| {
+            time += dice.pick(&[0, 0, 5, 100, 3_000]);
+            (time, dice.range(0, slowest))
+        })
+        .collect()
+}
+
+/// Writes recorded latencies as the engine maps them; returns the path.
+fn write_trace(seed: u64, operation: usize, rows: &[(Nanos, Nanos)]) -> String {
+    let name = format!("twin-{}-{seed}-{operation}.trace", std::process::id());
+    let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let mut bytes = b"RSTRACE1".to_vec();
+    for at in 0..5 {
+        let count = if at == operation { rows.len() } else { 0 };
+        bytes.extend((count as u64).to_le_bytes());
+    }
+    bytes.extend(rows.iter().flat_map(|row| row.0.to_le_bytes()));
+    bytes.extend(rows.iter().flat_map(|row| row.1.to_le_bytes()));
+    std::fs::write(&path, bytes).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+/// Replaces some latencies by recorded ones.
+fn record_some(
+    dice: &mut Dice,
+    seed: u64,
+    latencies: &mut [LatencySpec; 5],
+) -> [Option<Vec<(Nanos, Nanos)>>; 5] {
+    let mut traces: [Option<Vec<(Nanos, Nanos)>>; 5] = Default::default();
+    if !dice.is_one_in(4) {
+        return traces;
+    }
+    let names = ["place", "cancel", "amend", "report", "feed"];
+    for (operation, spec) in latencies.iter_mut().enumerate() {
+        if spec.stressed.is_none() && dice.is_one_in(2) {
+            let rows = recorded(dice);
+            *spec = LatencySpec {
+                model: "trace".to_owned(),
+                file: Some(write_trace(seed, operation, &rows)),
+                operation: Some(names[operation].to_owned()),
+                floor_ns: dice.pick(&[0.0, 0.0, 12.0]),
+                scale: dice.pick(&[None, None, Some(0.3), Some(2.5)]),
+                ..LatencySpec::default()
+            };
+            traces[operation] = Some(rows);
+        }
+    }
+    traces
+}
+
+/// Removes the files of recorded latencies.
+pub fn forget(rules: &Rules) {
+    for file in rules.latency.iter().filter_map(|spec| spec.file.as_ref()) {
+        std::fs::remove_file(file).unwrap();
+    }
+}
+
 /// A random description of an exchange; about a third of all switches are off.
 pub fn rules(seed: u64) -> Rules {
     let dice = &mut Dice::new(seed, 1);
@@ -104,9 +166,6 @@ pub fn rules(seed: u64) -> Rules {
     // Drawn apart, so that the other worlds stay what they are.
     let is_naive = Dice::new(seed, 4).is_one_in(8);
     let mut latencies: [LatencySpec; 5] = core::array::from_fn(|_| latency(dice));
-    let is_random = latencies
-        .iter()
-        .any(|spec| spec.model != "constant" && spec.mean_ns != 0.0);
     let regime = dice
         .is_one_in(4)
         .then(|| dice.pick(&[(900, 100), (64, 640)]));
@@ -115,8 +174,20 @@ pub fn rules(seed: u64) -> Rules {
             spec.stressed = Some(Box::new(latency(dice)));
         }
     }
+    let traces = if is_naive {
+        Default::default()
+    } else {
+        record_some(&mut Dice::new(seed, 7), seed, &mut latencies)
+    };
+    let is_random = latencies
+        .iter()
+        .any(|spec| spec.model != "constant" && spec.mean_ns != 0.0);
+    let is_independent = Dice::new(seed, 8).is_one_in(4);
     let rules = Rules {
         is_naive,
+        traces,
+        is_independent,
+        reject_probability: Dice::new(seed, 9).pick(&[0.0, 0.0, 0.15]),
         weather: (is_random && dice.is_one_in(3)).then(|| dice.pick(&[(160, 1.0), (3_200, 0.4)])),
         regime,
         tick_value: dice.pick(&[1, 7, 200]),
@@ -133,7 +204,11 @@ pub fn rules(seed: u64) -> Rules {
             grain: dice.pick(&[Grain::Lot, Grain::Fill]),
         },
         latency: latencies,
-        gap_ns: dice.pick(&[0, 0, 1, 25]),
+        gap_ns: if is_independent {
+            0
+        } else {
+            dice.pick(&[0, 0, 1, 25])
+        },
         loss_probability: dice.pick(&[0.0, 0.0, 0.1]),
         loss_timeout_ns: dice.pick(&[0, 40, 500]),
         backlog_capacity_per_us: dice.is_one_in(4).then_some(20.0),
@@ -169,6 +244,9 @@ pub fn naive(rules: Rules) -> Rules {
     Rules {
         is_naive: true,
         latency: core::array::from_fn(|_| LatencySpec::default()),
+        traces: Default::default(),
+        is_independent: false,
+        reject_probability: 0.0,
         gap_ns: 0,
         loss_probability: 0.0,
         loss_timeout_ns: 0,

@@ -51,9 +51,14 @@ pub struct Rules {
     pub fees: FeeSchedule,
     /// Place, cancel, amend, report, feed.
     pub latency: [LatencySpec; 5],
+    /// Recorded latencies (time, delay) of those that are looked up.
+    pub traces: [Option<Vec<(Nanos, Nanos)>>; 5],
+    /// Whether messages of one session can overtake each other.
+    pub is_independent: bool,
     pub gap_ns: Nanos,
     pub loss_probability: f64,
     pub loss_timeout_ns: Nanos,
+    pub reject_probability: f64,
     pub backlog_capacity_per_us: Option<f64>,
     /// Correlation time and weight of the weather.
     pub weather: Option<(Nanos, f64)>,

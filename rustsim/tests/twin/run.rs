@@ -27,6 +27,7 @@ pub struct Story {
 #[derive(Clone, Copy, Debug)]
 struct Sent {
     arrival_ns: Nanos,
+    is_refused: bool,
     session: u8,
     request: Request,
 }
@@ -136,6 +137,42 @@ pub fn run(rules: &Rules, rows: &[Tick], first_row: u64, actor: &mut dyn Actor) 
     }
 }
 
+/// The answer to a request that never reached the order book.
+fn refusal(at_ns: Nanos, request: Request, reason: Reason) -> OrderEvent {
+    let (kind, order_id, side, price, qty) = match request {
+        Request::Place { id, order } => {
+            (EventKind::Rejected, id, order.side, order.price, order.qty)
+        }
+        Request::Cancel { id } => (EventKind::CancelRejected, id, Side::Bid, 0, 0),
+        Request::Amend { id, .. } => (EventKind::AmendRejected, id, Side::Bid, 0, 0),
+    };
+    OrderEvent {
+        kind,
+        order_id,
+        exch_ns: at_ns,
+        local_ns: at_ns,
+        side,
+        price,
+        qty,
+        leaves: 0,
+        liquidity: Liquidity::Maker,
+        reason,
+    }
+}
+
+/// The delay of a message of this time: all rows are looked at.
+fn recorded(rows: &[(Nanos, Nanos)], at_ns: Nanos) -> f64 {
+    let before = rows.iter().rev().find(|row| row.0 <= at_ns);
+    let after = rows.iter().find(|row| row.0 > at_ns);
+    match (before, after) {
+        (Some(&(t0, d0)), Some(&(t1, d1))) => {
+            d0 as f64 + (d1 - d0) as f64 * (at_ns - t0) as f64 / (t1 - t0) as f64
+        }
+        (Some(&(_, delay)), None) | (None, Some(&(_, delay))) => delay as f64,
+        (None, None) => unreachable!("a trace has rows"),
+    }
+}
+
 fn take_due<T>(list: &mut Vec<T>, is_due: impl Fn(&T) -> bool) -> Vec<T> {
     let (due, rest) = std::mem::take(list).into_iter().partition(is_due);
     *list = rest;
@@ -150,6 +187,11 @@ impl Runner<'_> {
     }
 
     fn latency(&mut self, model: usize, purpose: Purpose, at_ns: Nanos) -> Nanos {
+        if let Some(rows) = &self.rules.traces[model] {
+            let spec = &self.rules.latency[model];
+            let delay = spec.floor_ns + spec.scale.unwrap_or(1.0) * recorded(rows, at_ns);
+            return delay.round() as Nanos;
+        }
         let k = self.ordinal(purpose, at_ns);
         let mut u = self.streams.uniform(purpose, at_ns, k);
         if let Some((tau_ns, weight)) = self.rules.weather {
@@ -231,7 +273,12 @@ impl Runner<'_> {
         for round in 0.. {
             assert!(round <= 1_000, "too many rounds at {now}");
             for sent in take_due(&mut self.requests, |sent| sent.arrival_ns == now) {
-                self.exchange.arrive(now, sent.request, sent.session);
+                if sent.is_refused {
+                    let event = refusal(now, sent.request, Reason::Refused);
+                    self.exchange.out.push(Output::Event(event, sent.session));
+                } else {
+                    self.exchange.arrive(now, sent.request, sent.session);
+                }
                 self.publish();
             }
             let before = self.view;
@@ -310,6 +357,7 @@ impl Runner<'_> {
                     let seen = self
                         .last_reply
                         .get(&session)
+                        .filter(|_| !self.rules.is_independent)
                         .map_or(alone, |last| alone.max(*last));
                     self.last_reply.insert(session, seen);
                     event.local_ns = seen;
@@ -387,20 +435,23 @@ impl Runner<'_> {
     ) {
         let loss = self.ordinal(Purpose::Loss, now);
         if self.streams.uniform(Purpose::Loss, now, loss) < self.rules.loss_probability {
-            let event = self.lost_event(now + self.rules.loss_timeout_ns, request);
+            let event = refusal(now + self.rules.loss_timeout_ns, request, Reason::Lost);
             self.record(event);
             self.replies.push(event);
             return;
         }
+        let number = self.ordinal(Purpose::Refusal, now);
+        let word = self.streams.uniform(Purpose::Refusal, now, number);
         let latency = self.latency(model, purpose, now);
         let alone = now + latency + self.load(now);
         let arrival_ns = match self.last_arrival.get(&session) {
-            Some(last) => alone.max(last + self.rules.gap_ns),
-            None => alone,
+            Some(last) if !self.rules.is_independent => alone.max(last + self.rules.gap_ns),
+            _ => alone,
         };
         self.last_arrival.insert(session, arrival_ns);
         self.requests.push(Sent {
             arrival_ns,
+            is_refused: word < self.rules.reject_probability,
             session,
             request,
         });
@@ -421,28 +472,6 @@ impl Runner<'_> {
             at = exch_ns;
         }
         (worked_off(left, at, now) / capacity).round() as Nanos
-    }
-
-    fn lost_event(&self, at_ns: Nanos, request: Request) -> OrderEvent {
-        let (kind, order_id, side, price, qty) = match request {
-            Request::Place { id, order } => {
-                (EventKind::Rejected, id, order.side, order.price, order.qty)
-            }
-            Request::Cancel { id } => (EventKind::CancelRejected, id, Side::Bid, 0, 0),
-            Request::Amend { id, .. } => (EventKind::AmendRejected, id, Side::Bid, 0, 0),
-        };
-        OrderEvent {
-            kind,
-            order_id,
-            exch_ns: at_ns,
-            local_ns: at_ns,
-            side,
-            price,
-            qty,
-            leaves: 0,
-            liquidity: Liquidity::Maker,
-            reason: Reason::Lost,
-        }
     }
 
     fn finish(&mut self, end_ns: Nanos) {
