@@ -81,6 +81,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_trial_verbs(verbs)
     _add_store_verbs(verbs)
     _add_data_verbs(verbs)
+    _add_latency_verbs(verbs)
     return parser
 
 
@@ -227,6 +228,27 @@ def _add_data_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]"
     words = "show the catalogue of products"
     products = _verb(kinds, "products", "data_readers", words, "data products TXO")
     products.add_argument("name", nargs="?", help="show all of one product")
+
+
+def _add_latency_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    words = "show the latencies of a study, and the named ones that it can take"
+    latency = verbs.add_parser(
+        "latency",
+        help=words,
+        description=words[0].upper() + words[1:] + ".",
+        epilog="example:\n  python -m sweep latency profiles\n\n" + _EXIT_HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    kinds = latency.add_subparsers(metavar="ACTION", required=True)
+    words = "show mean, p50, p99 and p99.9 of every kind of message, and draw the distributions"
+    show = _verb(kinds, "show", "latency", words, "latency show study.yaml --png latency.png")
+    show.add_argument("file", type=Path, metavar="STUDY.yaml", help="the study file")
+    words = "picture to write (default: <runs-dir>/.latencies/<study>.png)"
+    show.add_argument("--png", type=Path, metavar="FILE", help=words)
+    _add_set(show)
+    words = "show the named, dated profiles of latencies"
+    profiles = _verb(kinds, "profiles", "latency", words, "latency profiles shioaji_2026_live")
+    profiles.add_argument("name", nargs="?", help="show all of one profile")
 
 
 def _add_inspect(kinds: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

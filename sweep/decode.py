@@ -19,6 +19,8 @@ from sweep.reading import (
     Leaf,
     Reading,
     Rule,
+    leaf_ends,
+    leaf_words,
 )
 from sweep.schema import (
     AGGREGATE_OVER,
@@ -28,6 +30,7 @@ from sweep.schema import (
     QUEUE_MODELS,
     QUEUE_MODES,
     SAMPLERS,
+    SESSION_ORDERS,
     WORLDS,
     ObjectiveSection,
     RunSection,
@@ -67,7 +70,8 @@ def decode_study(root: Node, *, text: str, folder: Path) -> Study:
     data = decode_data(fields.section("data", planned=("split",), required=True), folder)
     venue = _venue(fields.section("venue"))
     strategy = decode_strategy(fields.section("strategy", planned=("mode",), required=True))
-    world = _world(fields)
+    traces: dict[str, Path] = {}
+    world = _world(fields, folder, traces)
     objective = _objective(fields.section("objective", planned=("constraints",), required=True))
     if objective.metric.startswith(NAIVE_PREFIX) and world.compare != "naive":
         hint = "Give world.compare: naive, or maximize net_pnl in world: naive"
@@ -106,6 +110,7 @@ def decode_study(root: Node, *, text: str, folder: Path) -> Study:
         search=search,
         run=run,
         tracking=tracking,
+        traces=traces,
         space=dict(reading.spaces),
         text=text,
         fingerprint=_fingerprint(shaping),
@@ -148,28 +153,35 @@ def _optional_int(fields: Fields, key: str, *, low: int, high: int) -> int | Non
     return fields.integer(key, low=low, high=high) if fields.has(key) else None
 
 
-def _world(study: Fields) -> WorldSection:
+def _world(study: Fields, folder: Path, traces: dict[str, Path]) -> WorldSection:
     node = study.node("world")
     if node is None or not isinstance(node.value, str):
-        return _described_world(study.section("world", planned=("fees",)))
+        return _described_world(study.section("world", planned=("fees",)), folder, traces)
     study.option("world", WORLDS)
     # Every other key has its default, and none of them is read.
     nothing = Fields(replace(node, value=None), study.reading)
-    return replace(_described_world(nothing), is_naive=True)
+    return replace(_described_world(nothing, folder, traces), is_naive=True)
 
 
-def _described_world(fields: Fields) -> WorldSection:
+def _described_world(fields: Fields, folder: Path, traces: dict[str, Path]) -> WorldSection:
     duration = Rule(kind="float", low=0.0, high=US_MAX, unit="microseconds")
     probability = Rule(kind="float", low=0.0, high=1.0)
     latency = fields.section("latency")
-    latencies = decode_latencies(latency)
+    latencies = decode_latencies(latency, folder)
+    traces |= latencies.traces
+    sessions = latency.leaf("sessions", Rule(kind="text", options=SESSION_ORDERS), "fifo")
     gap = latency.leaf("gap_us", duration, 0.0)
+    gap_node = latency.node("gap_us")
+    if gap_node is not None and "independent" in leaf_words(sessions) and leaf_ends(gap)[1] > 0:
+        message = "Independent messages keep no distance, so nothing would read it"
+        fields.reading.problems.add(gap_node, message, "Remove it, or use sessions: fifo")
     loss = latency.leaf("loss_probability", probability, 0.0)
     loss_timeout = latency.leaf("loss_timeout_us", duration, 1e6)
+    reject = latency.leaf("reject_probability", probability, 0.0)
     latency.allow("backlog_capacity_per_us")
     backlog = None
     if latency.has("backlog_capacity_per_us"):
-        capacity = Rule(kind="float", low=1e-9, high=1e3, unit="messages per microsecond")
+        capacity = Rule(kind="float", low=1e-6, high=1e6, unit="messages per microsecond")
         backlog = latency.leaf("backlog_capacity_per_us", capacity)
     latency.close()
     queue = _queue(fields)
@@ -183,9 +195,11 @@ def _described_world(fields: Fields) -> WorldSection:
         latency=latencies.legs,
         weather=latencies.weather,
         regime=latencies.regime,
+        sessions=sessions,
         gap_us=gap,
         loss_probability=loss,
         loss_timeout_us=loss_timeout,
+        reject_probability=reject,
         backlog_capacity_per_us=backlog,
         queue=queue.model,
         queue_power=queue.power,

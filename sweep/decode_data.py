@@ -168,6 +168,19 @@ def _paths(node: Node, fields: Fields, folder: Path) -> tuple[Path, ...]:
     return tuple(found)
 
 
+def find_file(node: Node, text: str, fields: Fields, folder: Path) -> Path | None:
+    """Return the one file that a text names; note a problem at `node` if there is none."""
+    expanded = _expand(node, text, fields, os.environ)
+    if expanded is None:
+        return None
+    path = folder / Path(expanded).expanduser()
+    if path.is_file():
+        return path.resolve()
+    hint = f"Paths are relative to {folder}; ${{NAME}} takes an environment variable"
+    fields.reading.problems.add(node, f"No such file: {expanded}", hint)
+    return None
+
+
 def _expand(node: Node, text: str, fields: Fields, environment: Mapping[str, str]) -> str | None:
     problems = fields.reading.problems
     missing = [name for name in _VARIABLE.findall(text) if not environment.get(name)]

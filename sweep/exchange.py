@@ -19,6 +19,7 @@ def exchange_spec(
     *,
     seed: int,
     replication: int,
+    traces: Mapping[str, str] | None = None,
 ) -> str:
     """Return the JSON description of one cell's exchange (docs/interfaces.md).
 
@@ -28,6 +29,7 @@ def exchange_spec(
         world: Resolved world section.
         seed: Of the study. No trial number enters: all trials meet the same weather.
         replication: Which random world.
+        traces: Mapped files of recorded latencies, by the names that the world gives them.
     """
     product = dict(instrument)
     for key, name in (
@@ -55,7 +57,7 @@ def exchange_spec(
         spec["world"] = "naive"
     else:
         half_life = world["impact_half_life_ms"]
-        spec["latency"] = _latency(world)
+        spec["latency"] = _latency(world, traces or {})
         spec["queue"] = _queue(world)
         spec["impact"] = {
             "half_life_ns": None if half_life is None else round(half_life * NS_PER_MS)
@@ -84,11 +86,15 @@ def _ns(us: float) -> int:
     return round(us * NS_PER_US)
 
 
-def _latency(world: Mapping[str, Any]) -> dict[str, Any]:
-    latency: dict[str, Any] = {leg: _leg(world["latency"][leg]) for leg in LATENCY_LEGS}
+def _latency(world: Mapping[str, Any], traces: Mapping[str, str]) -> dict[str, Any]:
+    latency: dict[str, Any] = {
+        leg: latency_spec(world["latency"][leg], traces) for leg in LATENCY_LEGS
+    }
+    latency["sessions"] = world["sessions"]
     latency["gap_ns"] = _ns(world["gap_us"])
     latency["loss_probability"] = world["loss_probability"]
     latency["loss_timeout_ns"] = _ns(world["loss_timeout_us"])
+    latency["reject_probability"] = world["reject_probability"]
     latency["backlog_capacity_per_us"] = world["backlog_capacity_per_us"]
     if world.get("weather") is not None:
         weather = world["weather"]
@@ -98,20 +104,26 @@ def _latency(world: Mapping[str, Any]) -> dict[str, Any]:
     return latency
 
 
-def _leg(leg: Mapping[str, Any]) -> dict[str, Any]:
+def latency_spec(leg: Mapping[str, Any], traces: Mapping[str, str]) -> dict[str, Any]:
+    """Return the latency of one kind of message, resolved, as the compiled core takes it."""
     spec: dict[str, Any] = {"model": leg["model"]}
     for key in LATENCY_KEYS[leg["model"]]:
         value = leg[key]
         if key == "quantiles":
             spec[key] = [[p, latency_us * NS_PER_US] for p, latency_us in value]
         elif key == "modes":
-            spec[key] = [{"weight": m["weight"], "latency": _leg(m["latency"])} for m in value]
+            spec[key] = [
+                {"weight": m["weight"], "latency": latency_spec(m["latency"], traces)}
+                for m in value
+            ]
+        elif key == "file":
+            spec[key] = traces[value]
         elif key.endswith("_us"):
             spec[f"{key.removesuffix('_us')}_ns"] = _ns(value)
         else:
             spec[key] = value
     if leg.get("stressed") is not None:
-        spec["stressed"] = _leg(leg["stressed"])
+        spec["stressed"] = latency_spec(leg["stressed"], traces)
     return spec
 
 

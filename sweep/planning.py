@@ -16,6 +16,7 @@ from sweep.errors import InputError, StudyLockedError
 from sweep.exchange import check_money
 from sweep.importing import ensure_in_parallel
 from sweep.job import RunnerSpec, SweepJob
+from sweep.latency_traces import Trace, doubts, ensure_traces
 from sweep.reading import Leaf, leaf_words
 from sweep.schema import PROFILES, Study
 from sweep.space import ChoiceSpace, FloatSpace, IntSpace, Scalar, Space
@@ -69,9 +70,11 @@ def make_plan(
     Raises:
         DataError: The data is refused.
         InputError: The product is an inverse contract and the venue gives no tick value, or the
-            queue model reads what a tape does not show.
+            queue model reads what a tape does not show, or recorded latencies do not have what
+            the study asks for.
         StudyLockedError: The folder holds a study of this name that was started otherwise.
     """
+    traces = ensure_traces(study, runs_dir)
     cache = runs_dir.resolve() / TAPES_FOLDER
     tapes = ensure_in_parallel(study.data.source, cache, jobs, progress)
     for tape in tapes:
@@ -85,18 +88,14 @@ def make_plan(
         replications=study.world.replications,
         seed=study.seed,
     )
+    if traces and progress is not None:
+        for doubt in doubts(traces.values(), _spans(tapes, cells)):
+            progress(doubt)
     sections = {
         "strategy": to_template(study.strategy),
         "venue": to_template(study.venue),
         "world": to_template(study.world),
     }
-    fixed: dict[str, Scalar] = {}
-    for key, section in sections.items():
-        fixed |= constants(section, key)
-    if study.world.is_naive:
-        # What the naive world does not read would look as if it held.
-        fixed = {path: v for path, v in fixed.items() if not path.startswith("world.")}
-        fixed["world"] = "naive"
     payload = {
         "seed": study.seed,
         **sections,
@@ -104,8 +103,10 @@ def make_plan(
         "tapes": [_tape_to_json(tape) for tape in tapes],
         "cells": cells_to_json(cells),
     }
+    if traces:
+        payload["traces"] = {name: trace.to_json() for name, trace in traces.items()}
     folder = runs_dir.resolve() / study.name
-    parts = _parts(study, tapes)
+    parts = _parts(study, tapes, traces)
     _check_parts(folder, parts)
     job = SweepJob(
         name=study.name,
@@ -129,12 +130,23 @@ def make_plan(
         attempts_max=study.run.attempts_max,
         trial_timeout_s=study.run.timeout_s,
         failures_max=study.run.failures_max,
-        constants=fixed,
+        constants=_constants(study, sections),
         study_text=study.text,
         fingerprint=_combine(parts),
         window=study.search.window,
     )
     return StudyPlan(job=job, parts=parts)
+
+
+def _constants(study: Study, sections: Mapping[str, Any]) -> dict[str, Scalar]:
+    fixed: dict[str, Scalar] = {}
+    for key, section in sections.items():
+        fixed |= constants(section, key)
+    if study.world.is_naive:
+        # What the naive world does not read would look as if it held.
+        fixed = {path: v for path, v in fixed.items() if not path.startswith("world.")}
+        fixed["world"] = "naive"
+    return fixed
 
 
 def _tell_doubts(tape: TapeInfo, profile: str, tell: Callable[[str], None]) -> None:
@@ -193,10 +205,25 @@ def _tape_to_json(tape: TapeInfo) -> dict[str, Any]:
     }
 
 
-def _parts(study: Study, tapes: Sequence[TapeInfo]) -> dict[str, Any]:
+def _spans(tapes: Sequence[TapeInfo], cells: Sequence[Cell]) -> list[tuple[str, int, int]]:
+    """Return name, first and last time of every slice."""
+    opened = [rustsim.Tape.open(str(tape.path)) for tape in tapes]
+    found = {
+        cell.slice: (
+            opened[cell.tape].exch_ns(cell.row_start),
+            opened[cell.tape].exch_ns(cell.row_stop - 1),
+        )
+        for cell in cells
+    }
+    return sorted((name, *span) for name, span in found.items())
+
+
+def _parts(study: Study, tapes: Sequence[TapeInfo], traces: Mapping[str, Trace]) -> dict[str, Any]:
+    latencies = {name: trace.hash for name, trace in traces.items()}
     return {
         "study file": study.fingerprint,
         "data": [tape.content_hash for tape in tapes],
+        **({"recorded latencies": latencies} if latencies else {}),
         **code_parts(study.strategy.reference),
     }
 

@@ -1,4 +1,4 @@
-"""Pictures of one trial; the only room that names matplotlib, imported when a picture is drawn."""
+"""Pictures of trials and latencies; the only room that names matplotlib, imported when drawing."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from typing import Any, Final
 from sweep.replays import ReplayTables
 
 NS_PER_HOUR: Final = 3.6e12
+US_PER_MS: Final = 1e3
 DENSE_FILLS: Final = 1_000  # more of them at full size would hide the price
 MARKS: Final = ((0, "buy", "#1b7837", "^"), (1, "sell", "#b2182b", "v"))  # side, word, look
 
@@ -76,6 +77,32 @@ def _plot_naive(axes: Any, slices: Sequence["_Slice"]) -> None:
         look.pop("label", None)
         carried += values[-1] if values else 0.0
     axes.legend(loc="upper left", frameon=False)
+
+
+def plot_latencies(lines: Mapping[str, Sequence[float]], path: Path, *, title: str) -> None:
+    """Draw the distributions of latencies, each given by its rising quantiles in microseconds.
+
+    Shares lie on a scale that spreads the tail: 0.9, 0.99 and 0.999 are equally far apart.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 6), layout="constrained")
+    axes = figure.subplots()
+    for name, quantiles in lines.items():
+        count = len(quantiles)
+        slower = [1.0 - (rank + 0.5) / count for rank in range(count)]
+        axes.plot([value / US_PER_MS for value in quantiles], slower, label=name, linewidth=1.2)
+    if any(quantiles[0] > 0.0 for quantiles in lines.values()):
+        axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_ylim(1e-4, 1.0)
+    axes.set_xlabel("latency (ms)")
+    axes.set_ylabel("share of messages that take longer")
+    axes.grid(visible=True, which="major", color="0.9")
+    axes.set_title(title, loc="left")
+    if lines:
+        axes.legend()
+    figure.savefig(path, dpi=110)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ key path; `sweep.template` replaces them by a trial's parameters.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, Literal
 
 from sweep.job import Backend, Direction
@@ -21,10 +22,12 @@ LATENCY_KEYS: Final[dict[str, tuple[str, ...]]] = {
     "pareto": ("mean_us", "cv", "floor_us"),
     "uniform": ("mean_us", "cv", "floor_us"),
     "shifted_lognormal": ("floor_us", "median_us", "sigma"),
-    "empirical": ("quantiles",),
-    "mixture": ("modes",),
+    "empirical": ("quantiles", "scale", "floor_us"),
+    "mixture": ("modes", "floor_us"),
+    "trace": ("file", "operation", "scale", "floor_us"),
 }
 LATENCY_MODELS: Final = tuple(LATENCY_KEYS)
+SESSION_ORDERS: Final = ("fifo", "independent")
 QUEUE_MODELS: Final = (
     "back",
     "front",
@@ -101,22 +104,28 @@ class LatencyLeg:
         model: Name of the family.
         mean_us: Mean, floor included.
         cv: Standard deviation over mean of the part above the floor.
-        floor_us: No message is faster.
+        floor_us: Added to the rest of the distribution, so that no message is faster.
         median_us: Median of the part above the floor.
         sigma: Standard deviation of the logarithm of the part above the floor.
         quantiles: Rising pairs (probability, microseconds) from probability 0 to 1.
         modes: Parts of a mixture.
+        scale: Factor of measured or recorded latencies.
+        file: Recorded latencies, as the study names them.
+        operation: Whose rows of that file are read.
         stressed: What holds in stressed stretches instead.
     """
 
-    model: Leaf
-    mean_us: Leaf
-    cv: Leaf
-    floor_us: Leaf
+    model: Leaf = "constant"
+    mean_us: Leaf = 0.0
+    cv: Leaf = 1.0
+    floor_us: Leaf = 0.0
     median_us: Leaf | None = None
     sigma: Leaf | None = None
     quantiles: tuple[tuple[float, float], ...] = ()
     modes: "tuple[LatencyMode, ...]" = ()
+    scale: Leaf | None = None
+    file: Leaf | None = None
+    operation: str | None = None
     stressed: "LatencyLeg | None" = None
 
 
@@ -150,9 +159,11 @@ class WorldSection:
 
     Attributes:
         latency: One leg per kind of message, keys of `LATENCY_LEGS`.
+        sessions: `fifo` keeps the order of a session's messages, `independent` does not.
         gap_us: Least time between two messages of one order session at the exchange.
         loss_probability: Share of requests that never reach the exchange.
         loss_timeout_us: When a lost request is reported as rejected.
+        reject_probability: Share of requests that are refused on arrival, before the order book.
         backlog_capacity_per_us: Messages that the venue works off per microsecond; None: load
             delays nothing.
         weather: What latencies of one moment share; None: they are independent.
@@ -171,9 +182,11 @@ class WorldSection:
     """
 
     latency: dict[str, LatencyLeg]
+    sessions: Leaf
     gap_us: Leaf
     loss_probability: Leaf
     loss_timeout_us: Leaf
+    reject_probability: Leaf
     backlog_capacity_per_us: Leaf | None
     weather: "Weather | None"
     regime: "Regime | None"
@@ -242,6 +255,7 @@ class Study:
     """A checked study.
 
     Attributes:
+        traces: Files of recorded latencies by the name that the study gives them.
         space: Search spaces by dotted key path, in the order of the file.
         text: The effective study file: overrides applied, defaults not filled in.
         fingerprint: Hash of what shapes results, defaults included; not of trials, run, tracking
@@ -258,6 +272,7 @@ class Study:
     search: SearchSection
     run: RunSection
     tracking: TrackingSection
+    traces: dict[str, Path]
     space: dict[str, Space]
     text: str
     fingerprint: str

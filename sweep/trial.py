@@ -16,6 +16,7 @@ from sweep.decode_strategy import load_class
 from sweep.errors import DataError
 from sweep.exchange import exchange_spec
 from sweep.job import TrialSpec
+from sweep.latency_traces import open_traces
 from sweep.objective import NAIVE_PREFIX, objective_value, pool
 from sweep.space import Scalar
 from sweep.template import fill
@@ -30,10 +31,11 @@ class CellRunner:
 
     Args:
         payload: `{"tapes": [{"path", "content_hash", "instrument"}], "cells": [...], "seed",
-            "strategy", "venue", "world", "objective"}`, sections as templates, in plain JSON.
+            "strategy", "venue", "world", "objective"}`, sections as templates, in plain JSON; with
+            recorded latencies also `"traces": {name: {"path", "hash"}}`.
 
     Raises:
-        DataError: A tape is not the one that the plan was made for.
+        DataError: A tape or a recorded latency is not the one that the plan was made for.
     """
 
     def __init__(self, payload: Mapping[str, Any]) -> None:
@@ -43,6 +45,7 @@ class CellRunner:
         self._objective: Mapping[str, Any] = payload["objective"]
         self._instruments = [tape["instrument"] for tape in payload["tapes"]]
         self._strategy = load_class(payload["strategy"]["reference"])
+        self._traces = open_traces(payload.get("traces", {}))
         self._tapes = [_open_tape(tape) for tape in payload["tapes"]]
 
     @property
@@ -118,6 +121,7 @@ class CellRunner:
                 sections["world"] | {"is_naive": True} if is_naive else sections["world"],
                 seed=self._seed,
                 replication=cell.replication,
+                traces=self._traces,
             )
         )
         wanted = sections["strategy"]

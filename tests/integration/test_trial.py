@@ -92,6 +92,8 @@ def make_payload(path: Path) -> dict[str, Any]:
         },
         "world": {
             "latency": {"place": place, "cancel": LEG, "amend": LEG, "report": LEG, "feed": LEG},
+            "sessions": "fifo",
+            "reject_probability": 0.0,
             "gap_us": 0.0,
             "loss_probability": 0.0,
             "loss_timeout_us": 1e6,

@@ -293,10 +293,10 @@ CASES: dict[str, tuple[str, str, str, str, str]] = {
     ),
     "latency profile": (
         "{model: constant, mean_us: 20000}",
-        "{§profile: retail}",
+        "{profile: §shioaji_2026_life}",
         "world.latency.cancel.profile",
-        "not built yet",
-        "",
+        "one of shioaji",
+        "'shioaji_2026_live'",
     ),
     "planned latency model": (
         "model: constant",

@@ -185,6 +185,22 @@ fn a_shifted_lognormal_has_its_worked_numbers() {
     }
 }
 
+/// Published round trips (Eurex 2013, microseconds): fitted to mean and median alone, p99 over p50 as predicted.
+#[test]
+fn a_lognormal_predicts_published_tails() {
+    for (mean, median, predicted) in [
+        (233.0_f64, 93.5_f64, 23.2),
+        (463.8, 273.0, 11.0),
+        (977.4, 300.7, 35.6),
+    ] {
+        let cv = libm::sqrt((mean / median) * (mean / median) - 1.0);
+        let model = build("lognormal", mean * 1e3, cv, 0.0);
+        assert!((model.quantile_ns(0.5) / (median * 1e3) - 1.0).abs() < 1e-9);
+        let ratio = model.quantile_ns(0.99) / model.quantile_ns(0.5);
+        assert!((ratio - predicted).abs() < 0.05, "{ratio} {predicted}");
+    }
+}
+
 #[test]
 fn a_table_is_inverted_linearly() {
     let model = |quantiles| {

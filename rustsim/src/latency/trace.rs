@@ -233,14 +233,10 @@ mod tests {
 
     fn image(operations: [Rows<'_>; 5]) -> Vec<u8> {
         let mut bytes = MAGIC.to_vec();
-        operations
-            .iter()
-            .for_each(|rows| bytes.extend((rows.len() as u64).to_le_bytes()));
+        bytes.extend(operations.iter().flat_map(|rows| (rows.len() as u64).to_le_bytes()));
         for rows in operations {
-            rows.iter()
-                .for_each(|row| bytes.extend(row.0.to_le_bytes()));
-            rows.iter()
-                .for_each(|row| bytes.extend(row.1.to_le_bytes()));
+            bytes.extend(rows.iter().flat_map(|row| row.0.to_le_bytes()));
+            bytes.extend(rows.iter().flat_map(|row| row.1.to_le_bytes()));
         }
         bytes
     }
@@ -285,88 +281,39 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_trace_is_refused() {
+    fn files_that_are_no_traces_are_refused() {
         let good = image([&[], ROWS, &[], &[], &[]]);
+        let cancels = |rows| image([&[], rows, &[], &[], &[]]);
         let cases: [(&str, Vec<u8>, &str); 7] = [
-            (
-                "short",
-                good[..20].to_vec(),
-                "20 bytes are no recorded latencies",
-            ),
-            (
-                "cut",
-                good[..good.len() - 1].to_vec(),
-                "do not fit the numbers of rows",
-            ),
-            (
-                "magic",
-                [b"x", &good[1..]].concat(),
-                "not a file of recorded latencies",
-            ),
-            (
-                "none",
-                image([ROWS, &[], &[], &[], &[]]),
-                "no row is of the operation cancel",
-            ),
-            (
-                "fall",
-                image([&[], &[(5, 1), (4, 1)], &[], &[], &[]]),
-                "row 1: the time 4 is before 5",
-            ),
-            (
-                "negative",
-                image([&[], &[(5, -1)], &[], &[], &[]]),
-                "row 0: the delay is -1 ns",
-            ),
-            (
-                "slow",
-                image([&[], &[(5, 60_000_000_001)], &[], &[], &[]]),
-                "allowed 0 to 60000000000",
-            ),
+            ("short", good[..20].to_vec(), "20 bytes are no recorded"),
+            ("cut", good[..good.len() - 1].to_vec(), "do not fit"),
+            ("magic", [b"x", &good[1..]].concat(), "not a file of recorded"),
+            ("none", image([ROWS, &[], &[], &[], &[]]), "no row is of the operation cancel"),
+            ("fall", cancels(&[(5, 1), (4, 1)]), "row 1: the time 4 is before 5"),
+            ("negative", cancels(&[(5, -1)]), "row 0: the delay is -1 ns"),
+            ("slow", cancels(&[(5, 60_000_000_001)]), "allowed 0 to 60000000000"),
         ];
         for (name, bytes, message) in cases {
             let found = build(&write(name, &bytes)).unwrap_err();
             assert!(found.contains(message), "{name}: {found}");
         }
-        let spec = write("keys", &good);
-        for (change, message) in [
-            (
-                LatencySpec {
-                    operation: Some("plcae".into()),
-                    ..spec.clone()
-                },
-                "operation: found \"plcae\"",
-            ),
-            (
-                LatencySpec {
-                    operation: None,
-                    ..spec.clone()
-                },
-                "operation: missing",
-            ),
-            (
-                LatencySpec {
-                    scale: Some(0.0),
-                    ..spec.clone()
-                },
-                "scale: found 0",
-            ),
-            (
-                LatencySpec {
-                    mean_ns: 1.0,
-                    ..spec.clone()
-                },
-                "mean_ns: the model trace does not read it",
-            ),
-            (
-                LatencySpec {
-                    file: None,
-                    ..spec.clone()
-                },
-                "file: missing",
-            ),
+    }
+
+    #[test]
+    fn wrong_keys_are_refused() {
+        let spec = write("keys", &image([&[], ROWS, &[], &[], &[]]));
+        let with = |change: fn(&mut LatencySpec)| {
+            let mut spec = spec.clone();
+            change(&mut spec);
+            LatencyModel::build(&spec).unwrap_err().to_string()
+        };
+        for (found, message) in [
+            (with(|spec| spec.operation = Some("plcae".into())), "operation: found \"plcae\""),
+            (with(|spec| spec.operation = None), "operation: missing"),
+            (with(|spec| spec.scale = Some(0.0)), "scale: found 0"),
+            (with(|spec| spec.mean_ns = 1.0), "mean_ns: the model trace does not read it"),
+            (with(|spec| spec.file = None), "file: missing"),
         ] {
-            let found = LatencyModel::build(&change).unwrap_err().to_string();
             assert!(found.contains(message), "{found}");
         }
         assert!(build(&spec).is_ok());

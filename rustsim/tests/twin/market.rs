@@ -1,5 +1,7 @@
 //! Random markets and random strategies, each a pure function of a seed.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use rustsim::latency::{LatencySpec, ModeSpec};
 use rustsim::ledger::{FeeSchedule, Grain};
 use rustsim::rng::philox4x64_10;
@@ -110,8 +112,10 @@ fn recorded(dice: &mut Dice) -> Vec<(Nanos, Nanos)> {
 }
 
 /// Writes recorded latencies as the engine maps them; returns the path.
-fn write_trace(seed: u64, operation: usize, rows: &[(Nanos, Nanos)]) -> String {
-    let name = format!("twin-{}-{seed}-{operation}.trace", std::process::id());
+fn write_trace(operation: usize, rows: &[(Nanos, Nanos)]) -> String {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let name = format!("twin-{}-{count}.trace", std::process::id());
     let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     let mut bytes = b"RSTRACE1".to_vec();
     for at in 0..5 {
@@ -127,7 +131,6 @@ fn write_trace(seed: u64, operation: usize, rows: &[(Nanos, Nanos)]) -> String {
 /// Replaces some latencies by recorded ones.
 fn record_some(
     dice: &mut Dice,
-    seed: u64,
     latencies: &mut [LatencySpec; 5],
 ) -> [Option<Vec<(Nanos, Nanos)>>; 5] {
     let mut traces: [Option<Vec<(Nanos, Nanos)>>; 5] = Default::default();
@@ -140,7 +143,7 @@ fn record_some(
             let rows = recorded(dice);
             *spec = LatencySpec {
                 model: "trace".to_owned(),
-                file: Some(write_trace(seed, operation, &rows)),
+                file: Some(write_trace(operation, &rows)),
                 operation: Some(names[operation].to_owned()),
                 floor_ns: dice.pick(&[0.0, 0.0, 12.0]),
                 scale: dice.pick(&[None, None, Some(0.3), Some(2.5)]),
@@ -177,7 +180,7 @@ pub fn rules(seed: u64) -> Rules {
     let traces = if is_naive {
         Default::default()
     } else {
-        record_some(&mut Dice::new(seed, 7), seed, &mut latencies)
+        record_some(&mut Dice::new(seed, 7), &mut latencies)
     };
     let is_random = latencies
         .iter()
