@@ -55,17 +55,17 @@ LATENCIES: dict[str, tuple[str, dict[str, Any]]] = {
         {"floor_ns": 1.74e8, "median_ns": 2.78e7, "sigma": 1.26},
     ),
     "empirical": (
-        "quantiles: [[0, 1], [0.5, 2.5], [1, 10]]",
-        {"quantiles": [[0.0, 1e3], [0.5, 2.5e3], [1.0, 1e4]]},
+        "quantiles: [[0, 1], [0.5, 2.5], [1, 10]], scale: 2, floor_us: 3",
+        {"quantiles": [[0.0, 1e3], [0.5, 2.5e3], [1.0, 1e4]], "scale": 2.0, "floor_ns": 3e3},
     ),
     "mixture": (
-        "modes: [{weight: 3, latency: {model: constant, mean_us: 2}}]",
-        {},
+        "modes: [{weight: 3, latency: {model: constant, mean_us: 2}}], floor_us: 4",
+        {"floor_ns": 4e3},
     ),
 }
 
 
-@pytest.mark.parametrize("model", LATENCY_MODELS)
+@pytest.mark.parametrize("model", [name for name in LATENCY_MODELS if name != "trace"])
 def test_latency_model(model: str) -> None:
     words, expected = LATENCIES[model]
     leg = described(f"world.latency.cancel={{model: {model}, {words}}}")["latency"]["cancel"]
@@ -170,6 +170,13 @@ def test_lists_of_models_are_those_of_the_core() -> None:
     with pytest.raises(rustsim.SpecError) as refused:
         rustsim.validate_spec('{"latency": {"place": {"model": "none"}}}')
     assert all(f"{model}" in str(refused.value) for model in LATENCY_MODELS)
+
+
+def test_sessions_and_refusals_reach_the_core() -> None:
+    latency = described("world.latency.reject_probability=0.02")["latency"]
+    assert (latency["reject_probability"], latency["sessions"]) == (0.02, "fifo")
+    latency = described("world.latency.sessions=independent", "world.latency.gap_us=0")["latency"]
+    assert latency["sessions"] == "independent"
 
 
 def test_backlog_of_the_venue() -> None:
