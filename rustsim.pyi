@@ -167,6 +167,21 @@ class TapeSurvey:
         """Return everything measured as JSON; rustsim/src/tape/survey.rs says what the keys mean."""
 
 @final
+class GhostScan:
+    """Let ghost orders join recorded queues, and score queue models on what became of the orders ahead; rustsim/src/ghosts says how."""
+
+    def __new__(cls, options: str) -> GhostScan:
+        """Prepare; options (JSON): every_ns, horizon_ns, block_ns, replications, seed, models (queue specs), keeps_cancels. Raise SpecError."""
+    def open(self, tape: Tape, start: int, stop: int, *, from_ns: int, until_ns: int) -> None:
+        """Go on with rows [start, stop) of a tape with joins, from an empty book; ghosts join in [from_ns, until_ns)."""
+    def advance(self, rows: int) -> int:
+        """Scan up to so many further rows; return how many are left. With the last one the ghosts still alive are cut short."""
+    def fit(self, model: str) -> str:
+        """Return {queue, cancels, loss} as JSON: the model with the parameters that make the kept cancels most likely. Raise SpecError."""
+    def report(self) -> str:
+        """Return {counts, scores} as JSON, one score per model."""
+
+@final
 class TextColumns:
     """Columns out of delimited text, piece by piece: exact times, steps of a ladder and codes; rustsim/src/text/mod.rs says what a line may be."""
 

@@ -82,6 +82,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_store_verbs(verbs)
     _add_data_verbs(verbs)
     _add_latency_verbs(verbs)
+    _add_calibrate_verbs(verbs)
     return parser
 
 
@@ -260,6 +261,35 @@ def _add_inspect(kinds: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     inspect.add_argument(
         "--figures", action="store_true", help="add what a synthetic market is compared by"
     )
+
+
+def _add_calibrate_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    words = "fit models of the exchange to recordings"
+    calibrate = verbs.add_parser(
+        "calibrate",
+        help=words,
+        description=words[0].upper() + words[1:] + ".",
+        epilog="example:\n  python -m sweep calibrate queue --score day.mbo.dbn.zst\n\n"
+        + _EXIT_HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    kinds = calibrate.add_subparsers(metavar="MODEL", required=True)
+    words = "fit queue models to recordings that name their orders, with ghost orders"
+    example = "calibrate queue --score day.mbo.dbn.zst --plot calibration.png"
+    queue = _verb(kinds, "queue", "calibrate_queue", words, example)
+    _add_sources(queue)
+    words = "fit on the first half of each session, score every model on the second"
+    queue.add_argument("--score", action="store_true", help=words)
+    words = "scan this session only (default: all)"
+    queue.add_argument("--session", metavar="NAME", help=words)
+    words = "seconds between two sets of ghosts (default: 2)"
+    queue.add_argument("--every", type=float, default=2.0, metavar="S", help=words)
+    words = "seconds for which a ghost is followed (default: 60)"
+    queue.add_argument("--horizon", type=float, default=60.0, metavar="S", help=words)
+    words = "random paths of every model, for probabilities of fills (default: 32)"
+    queue.add_argument("--replications", type=_count, default=32, metavar="N", help=words)
+    words = "draw the calibration of every model (with --score)"
+    queue.add_argument("--plot", type=Path, metavar="FILE.png", help=words)
 
 
 def _add_sources(verb: argparse.ArgumentParser, nargs: str = "+") -> None:

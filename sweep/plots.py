@@ -1,6 +1,6 @@
-"""Pictures of trials and latencies; the only room that names matplotlib, imported when drawing."""
+"""Pictures of trials, latencies, calibrations; the only room that names matplotlib."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -9,6 +9,9 @@ from sweep.replays import ReplayTables
 
 NS_PER_HOUR: Final = 3.6e12
 US_PER_MS: Final = 1e3
+DISTINCT: Final = 10  # colours before they come again
+MARK_MIN: Final = 8.0
+MARK_MORE: Final = 80.0
 DENSE_FILLS: Final = 1_000  # more of them at full size would hide the price
 MARKS: Final = ((0, "buy", "#1b7837", "^"), (1, "sell", "#b2182b", "v"))  # side, word, look
 
@@ -176,3 +179,34 @@ def _by_slice(table: Mapping[str, list[Any]]) -> dict[str, dict[str, list[Any]]]
         name: {key: [values[row] for row in rows] for key, values in table.items()}
         for name, rows in parts.items()
     }
+
+
+def plot_calibration(
+    lines: Iterable[tuple[str, Sequence[tuple[float, float, int]]]], path: Path, *, title: str
+) -> None:
+    """Draw what models said against what came true; a larger mark stands for more cases.
+
+    Args:
+        lines: Name of each model and its points (said, came true, count).
+        path: File to write.
+        title: Of the picture.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 8), layout="constrained")
+    axes = figure.subplots()
+    axes.plot((0, 1), (0, 1), color="0.7", linewidth=0.8, label="right")
+    drawn = [(name, points) for name, points in lines if points]
+    most = max((count for _, points in drawn for *_, count in points), default=1)
+    for index, (name, points) in enumerate(drawn):
+        said, came, counts = zip(*points, strict=True)
+        colour = f"C{index % 10}"
+        style = "-" if index < DISTINCT else "--"
+        axes.plot(said, came, style, color=colour, linewidth=1.0, label=name)
+        sizes = [MARK_MIN + MARK_MORE * count / most for count in counts]
+        axes.scatter(said, came, s=sizes, color=colour, linewidths=0)
+    axes.set_xlabel("P(cancel is ahead), as the model says")
+    axes.set_ylabel("share of cancels that were ahead")
+    axes.set_title(title, loc="left", fontsize="small")
+    axes.legend(fontsize="small")
+    figure.savefig(path, dpi=110)

@@ -24,7 +24,13 @@ FUNCTION_LINES_MAX = 70
 ROOMS: dict[str, tuple[str, ...]] = {
     "matplotlib": ("sweep/plots.py",),
     "mlflow": ("sweep/tracking.py",),
-    "numpy": ("sweep/readers/", "sweep/export.py", "sweep/fitting.py", "sweep/market_figures.py"),
+    "numpy": (
+        "sweep/readers/",
+        "sweep/export.py",
+        "sweep/fitting.py",
+        "sweep/market_figures.py",
+        "sweep/queue_fit.py",
+    ),
     "optuna": ("sweep/storage.py",),
     "polars": ("sweep/readers/", "sweep/export.py", "sweep/replays.py"),
     "pyarrow": ("sweep/readers/",),

@@ -13,6 +13,7 @@ pub mod book;
 pub mod error;
 pub mod file_hash;
 pub mod gateway;
+pub mod ghosts;
 pub mod host;
 pub mod image;
 pub mod latency;

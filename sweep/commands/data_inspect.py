@@ -25,7 +25,7 @@ MARKS: Final = {"yes": "+", "partly": "~", "no": "-"}
 
 def inspect(options: argparse.Namespace) -> int:
     """Run the command `data inspect`."""
-    tapes, problems = _tapes(options)
+    tapes, problems = source_tapes(options)
     surveys: list[Survey] = []
     total = sum(path.stat().st_size for path in tapes)
     with FileBar("measuring", total) as bar:
@@ -60,7 +60,7 @@ def _update(bar: FileBar, rows_before: int, bytes_before: int, rows: int) -> Non
     bar.update(rows_before + rows, bytes_before)
 
 
-def _tapes(options: argparse.Namespace) -> tuple[list[Path], list[tuple[str, int]]]:
+def source_tapes(options: argparse.Namespace) -> tuple[list[Path], list[tuple[str, int]]]:
     """Return the tapes to look at: those named, and those made of files or a study."""
     tapes = [path for path in options.sources if path.suffix == TAPE_SUFFIX]
     problems = [

@@ -11,6 +11,7 @@
 mod errors;
 mod exchange;
 mod functions;
+mod ghosts;
 mod order_flow;
 mod result;
 mod row_check;
@@ -35,6 +36,8 @@ mod rustsim {
         file_hash, latency_quantile_ns, latency_quantiles_ns, philox4x32_10, philox4x64_10,
         queue_probability_ahead, validate_spec,
     };
+    #[pymodule_export]
+    use super::ghosts::GhostScan;
     #[pymodule_export]
     use super::order_flow::OrderFlow;
     #[pymodule_export]
