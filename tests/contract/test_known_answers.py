@@ -81,7 +81,8 @@ def test_a_cancel_takes_no_more_than_there_is_on_either_side(
 
 
 def test_every_model_has_its_numbers_here() -> None:
-    assert {model for model, *_ in DECAY} == set(QUEUE_MODELS)
+    # l3 leaves nothing to a chance: its numbers are those of the recording.
+    assert {model for model, *_ in DECAY} == set(QUEUE_MODELS) - {"l3"}
 
 
 @pytest.mark.parametrize(("model", "numbers"), MODELS)
