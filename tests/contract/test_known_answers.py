@@ -266,6 +266,53 @@ def test_one_session_keeps_its_order(sessions: tuple[int, int, int], arrivals: l
     assert [at[order], at[other], at[third]] == arrivals
 
 
+def test_messages_without_order_overtake_on_one_session() -> None:
+    # Sends at 0, 10, 20 with draws 50, 15, 40.
+    latency = constants(place=50, cancel=15, amend=40) | {"sessions": "independent"}
+    venue = exchange(latency=latency)
+    level(venue, 0, BID, 100, 10)
+    other = venue.place_order(BUY, 99, 2)
+    third = venue.place_order(BUY, 98, 2)
+    start = 1_000
+    venue.advance_to(start)
+    order = venue.place_order(BUY, 100, 1)
+    events = venue.advance_to(start + 10)
+    venue.cancel_order(other)
+    events += venue.advance_to(start + 20)
+    venue.amend_order(third, quantity_lots=1)
+    events += venue.advance_to(start + 100)
+    at = {event.order_id: event.exch_ns - start for event in events}
+    assert [at[order], at[other], at[third]] == [50, 25, 60]
+
+
+# Published round trips in microseconds (Eurex 2013): mean, median, p99 over p50 as predicted by a
+# lognormal and a gamma that are fitted to mean and median alone.
+@pytest.mark.parametrize(
+    ("mean", "median", "predicted"),
+    [
+        (233.0, 93.5, {"lognormal": 23.2, "gamma": 17.8}),
+        (463.8, 273.0, {"lognormal": 11.0, "gamma": 9.3}),
+        (977.4, 300.7, {"lognormal": 35.6, "gamma": 26.2}),
+    ],
+)
+def test_families_predict_published_tails(
+    mean: float, median: float, predicted: dict[str, float]
+) -> None:
+    for model, ratio in predicted.items():
+
+        def at(cv: float, u: float, model: str = model) -> float:
+            latency = {"model": model, "mean_ns": mean * 1e3, "cv": cv}
+            return rustsim.latency_quantile_ns(json.dumps(latency), u)
+
+        # The median falls while the cv rises: halve the interval that holds it.
+        low, high = 0.5, 10.0
+        for _ in range(60):
+            middle = (low + high) / 2
+            low, high = (middle, high) if at(middle, 0.5) > median * 1e3 else (low, middle)
+        assert at(low, 0.5) == pytest.approx(median * 1e3, rel=1e-6)
+        assert at(low, 0.99) / at(low, 0.5) == pytest.approx(ratio, abs=0.051)
+
+
 def test_bursts_of_the_market_delay_requests() -> None:
     # 0.1 messages per microsecond are worked off; messages and requests at 0, 1, 2, 3 microseconds.
     venue = exchange(latency={"backlog_capacity_per_us": 0.1})

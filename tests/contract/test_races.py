@@ -268,6 +268,52 @@ def test_race_17_the_data_ends_with_requests_under_way() -> None:
     assert result.ledger["equity_minor_x2"] == 2 * 2 * (104 - 101) * 10
 
 
+def test_race_18_a_refused_request_leaves_no_trace_at_the_exchange() -> None:
+    refusing = {"reject_probability": 1.0}
+    venue = race(latency=constants(place=100, report=30) | refusing)
+    order = venue.place_order(BUY, 101, 2)
+    assert venue.advance_to(129) == []
+    (event,) = venue.advance_to(130)
+    assert (event.kind, event.reason, event.exch_ns, event.local_ns) == (
+        "rejected",
+        "refused",
+        100,
+        130,
+    )
+    assert (event.side, event.price_ticks, event.quantity_lots, event.leaves_lots) == (
+        BUY,
+        101,
+        2,
+        0,
+    )
+    assert venue.queue_ahead(order) is None
+    assert not venue.cancel_order(order), "the strategy knows it as ended"
+    ledger = venue.finish().ledger
+    assert (ledger["accepted"], ledger["rejected_refused"], ledger["rejected_lost"]) == (0, 1, 0)
+
+
+def test_race_18_a_refused_cancel_leaves_the_order_as_it_was() -> None:
+    # Which requests are refused is a function of seed and time: of 200 cancels 30 on average.
+    venue = exchange(latency={"reject_probability": 0.15}, seed=5)
+    level(venue, 0, BID, 99, 10)
+    orders = []
+    for number in range(200):
+        venue.advance_to(1_000 + 10 * number)
+        orders.append(venue.place_order(BUY, 90, 1))
+    venue.advance_to(5_000)
+    resting = [order for order in orders if venue.queue_ahead(order) is not None]
+    for order in resting:
+        venue.cancel_order(order)
+        events = venue.advance_to(5_000 + 10 * order)
+        kinds = [(event.kind, event.reason) for event in events if event.order_id == order]
+        still = venue.queue_ahead(order) is not None
+        assert kinds == ([("cancel_rejected", "refused")] if still else [("cancelled", "")])
+    ledger = venue.finish().ledger
+    assert ledger["rejected_refused"] == 200 - len(resting)
+    assert 10 < ledger["rejected_refused"] < 60
+    assert 10 < ledger["cancel_rejected_refused"] < 60
+
+
 def test_race_18_a_lost_request_leaves_no_trace_at_the_exchange() -> None:
     lost = {"loss_probability": 1.0, "loss_timeout_ns": 700}
     venue = race(latency=constants(place=100) | lost)

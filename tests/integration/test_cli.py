@@ -16,7 +16,8 @@ from sweep.lease import Lease
 ROOT = Path(__file__).resolve().parents[2]
 VERBS = ("launch", "plan", "status", "replay", "verify", "sync", "ui")
 ACTIONS = ("import", "check", "inspect", "export", "generate", "readers", "products")
-WITH_SET = ("launch", "plan", "import", "check", "inspect", "generate")
+LATENCY_ACTIONS = ("show", "profiles")
+WITH_SET = ("launch", "plan", "import", "check", "inspect", "generate", "show")
 
 
 def sweep(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -36,7 +37,7 @@ def sweep(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
 def test_help_lists_every_verb_and_exit_code(tmp_path: Path) -> None:
     done = sweep("--help", folder=tmp_path)
     assert done.returncode == 0
-    for verb in (*VERBS, "data"):
+    for verb in (*VERBS, "data", "latency"):
         assert f"\n    {verb} " in done.stdout
     for code, words in EXIT_CODES.items():
         assert f"{code:>3}  {words}" in done.stdout
@@ -44,7 +45,14 @@ def test_help_lists_every_verb_and_exit_code(tmp_path: Path) -> None:
     assert "example:\n  python -m sweep data generate" in done.stdout
 
 
-@pytest.mark.parametrize("words", [*((verb,) for verb in VERBS), *(("data", a) for a in ACTIONS)])
+@pytest.mark.parametrize(
+    "words",
+    [
+        *((verb,) for verb in VERBS),
+        *(("data", action) for action in ACTIONS),
+        *(("latency", action) for action in LATENCY_ACTIONS),
+    ],
+)
 def test_help_of_every_verb_has_an_example_and_the_options(
     words: tuple[str, ...], tmp_path: Path
 ) -> None:
