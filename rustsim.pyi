@@ -426,6 +426,8 @@ class SimulatedExchange:
 
         A tick is ("level", exch_ns, side, price, lots), ("trade", exch_ns, side, price, lots) or
         ("book", exch_ns, [(price, lots), ...] bids best first, the same for asks): the whole image is one event.
+        With the queue model l3 levels and trades have a sixth value, the join: 1 + the number (from 0) of the tick by which the order that loses lots
+        came to the back of its queue, 0 where there is none; a book is refused.
         Times lie in [0, 7258118400000000000) and never run backwards. Messages of one time are handled one by one; a print still explains a decrease
         of the same time that came before it. After a tick that failed half-way the run is over: every later call raises the same error.
         """
@@ -453,6 +455,7 @@ class SimulatedExchange:
         """Replay tape rows [start, stop) and finish. The interpreter lock is released except inside strategy calls.
 
         wake: best (a best price changed), touch (price or size at the best changed), every (each market message), own (own events and timers only).
+        With the queue model l3 the tape must have joins, and its first 2^32 rows only can be replayed; raise SpecError or ReplayError.
         The strategy may define on_start(), on_tick(view), on_order_event(event), on_timer(now_ns), on_end().
         """
 

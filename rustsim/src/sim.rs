@@ -29,6 +29,10 @@ pub const WAKES_PER_INSTANT_MAX: u32 = 1_000;
 
 /// What a run is configured with beyond its spec.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "independent facts about rows and reader, each named where it is given"
+)]
 pub struct RunOptions {
     /// Points of the down-sampled equity path.
     pub samples: usize,

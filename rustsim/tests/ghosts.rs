@@ -330,7 +330,6 @@ fn ghosts_stand_where_recorded_orders_stood() {
         tally.lots_traded,
         tally.error_count,
     );
-    println!("{summary}");
     std::fs::write(format!("{path}.ghosts"), &summary).unwrap();
     std::fs::write(format!("{path}.ends"), &tally.ends).unwrap();
     assert_eq!(tally.error_count, 0, "{summary}{}", tally.errors.join("\n"));

@@ -159,3 +159,197 @@ impl Matching {
         settle(own.level_mut(row.price), units(Lots::from(change.after)));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::gateway::ExecutionGateway;
+    use crate::sim::{RunOptions, SimulatedExchange};
+    use crate::spec::SimSpec;
+    use crate::types::{
+        EventKind, FLAG_OUT_OF_VIEW, KIND_LEVEL, KIND_TRADE, Lots, OrderId, OrderRequest,
+        OrderType, Side, TakePolicy, Tick, TimeInForce,
+    };
+
+    /// An exchange whose bids at one price come and go row by row.
+    struct Queue {
+        exchange: SimulatedExchange,
+        rows: u32,
+        size: i32,
+        fills: Vec<(OrderId, Lots)>,
+    }
+
+    impl Queue {
+        fn new() -> Self {
+            let spec = SimSpec::from_json(r#"{"queue": {"model": "l3"}}"#).expect("a sound spec");
+            let options = RunOptions {
+                has_join: true,
+                ..RunOptions::default()
+            };
+            let exchange =
+                SimulatedExchange::new(spec, (0, 100), options).expect("rows have joins");
+            Self {
+                exchange,
+                rows: 0,
+                size: 0,
+                fills: Vec::new(),
+            }
+        }
+
+        /// Returns the join that an order of this row would have.
+        fn row(&mut self, kind: u8, qty: i32, join: u32, flags: u8) -> u32 {
+            self.rows += 1;
+            self.size = match kind {
+                KIND_LEVEL => qty,
+                _ => (self.size - qty).max(0),
+            };
+            let row = Tick {
+                exch_ns: self.rows.into(),
+                price: 50,
+                kind,
+                qty,
+                join,
+                flags,
+                ..Tick::default()
+            };
+            let events = self.exchange.on_tick(&[row]).expect("a sound row");
+            let fills = events.iter().filter(|e| e.kind == EventKind::Filled);
+            self.fills.extend(fills.map(|e| (e.order_id, e.qty)));
+            self.rows
+        }
+
+        fn add(&mut self, lots: i32) -> u32 {
+            self.row(KIND_LEVEL, self.size + lots, 0, 0)
+        }
+
+        fn cancel(&mut self, lots: i32, join: u32) {
+            self.row(KIND_LEVEL, self.size - lots, join, 0);
+        }
+
+        fn trade(&mut self, lots: i32, join: u32) {
+            self.row(KIND_TRADE, lots, join, 0);
+        }
+
+        fn own(&mut self, lots: Lots) -> OrderId {
+            let id = self.exchange.place_order(OrderRequest {
+                side: Side::Bid,
+                price: 50,
+                qty: lots,
+                order_type: OrderType::Limit,
+                time_in_force: TimeInForce::Rod,
+                take_policy: TakePolicy::MayTake,
+                session: 0,
+            });
+            let now_ns = self.rows.into();
+            self.exchange.advance_to(now_ns).expect("time stands");
+            id
+        }
+
+        fn ahead(&self, id: OrderId) -> f64 {
+            self.exchange.queue_ahead(id).expect("the order rests")
+        }
+    }
+
+    #[test]
+    fn cancels_move_only_those_behind_them() {
+        let mut queue = Queue::new();
+        let first = queue.add(10);
+        let own = queue.own(1);
+        let second = queue.add(20);
+        let later = queue.own(1);
+        queue.cancel(4, first);
+        assert!((queue.ahead(own) - 6.0).abs() < 1e-9);
+        assert!((queue.ahead(later) - 26.0).abs() < 1e-9);
+        queue.cancel(20, second);
+        assert!((queue.ahead(own) - 6.0).abs() < 1e-9);
+        assert!((queue.ahead(later) - 6.0).abs() < 1e-9);
+    }
+
+    /// 40 lots, 5 own, 30 lots, 5 own, 30 lots; what a print of so many lots gives to the own orders.
+    #[test]
+    fn prints_are_shared_as_in_one_queue() {
+        for (traded, first, second) in [(72, 5, 0), (78, 5, 3), (80, 5, 5), (40, 0, 0), (43, 3, 0)]
+        {
+            let mut queue = Queue::new();
+            let mut crowd = vec![(queue.add(40), 40)];
+            let a = queue.own(5);
+            crowd.push((queue.add(30), 30));
+            let b = queue.own(5);
+            crowd.push((queue.add(30), 30));
+            let mut left = traded;
+            for (join, lots) in crowd {
+                let part = left.min(lots);
+                left -= part;
+                if part > 0 {
+                    queue.trade(part, join);
+                }
+            }
+            let sum = |id| -> Lots {
+                let of_id = queue.fills.iter().filter(|(order, _)| *order == id);
+                of_id.map(|(_, lots)| lots).sum()
+            };
+            assert_eq!((sum(a), sum(b)), (first, second), "{traded} lots");
+        }
+    }
+
+    #[test]
+    fn a_cancel_and_a_print_of_one_time_are_two_events() {
+        let mut queue = Queue::new();
+        let first = queue.add(10);
+        let own = queue.own(1);
+        let second = queue.add(10);
+        let now_ns = i64::from(queue.rows) + 1;
+        let row = |kind, qty, join| Tick {
+            exch_ns: now_ns,
+            price: 50,
+            kind,
+            qty,
+            join,
+            ..Tick::default()
+        };
+        let rows = [row(KIND_LEVEL, 15, second), row(KIND_TRADE, 5, first)];
+        queue.exchange.on_tick(&rows).expect("sound rows");
+        assert_eq!(queue.exchange.level_lots(Side::Bid, 50), 10);
+        assert!((queue.ahead(own) - 5.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn prints_past_orders_ahead_fill_and_are_counted() {
+        let mut queue = Queue::new();
+        queue.add(10);
+        let own = queue.own(2);
+        let second = queue.add(10);
+        queue.trade(1, second);
+        assert!((queue.ahead(own) - 10.0).abs() < 1e-9);
+        assert_eq!(queue.fills, [(own, 1)]);
+        let outcomes = queue.exchange.finish().expect("a sound run");
+        assert_eq!(outcomes.fills_out_of_turn, 1);
+    }
+
+    #[test]
+    fn lots_without_a_name_are_ahead_until_the_level_was_out_of_view() {
+        let mut queue = Queue::new();
+        queue.add(10);
+        let own = queue.own(1);
+        queue.add(10);
+        queue.cancel(3, 0);
+        assert!((queue.ahead(own) - 7.0).abs() < 1e-9);
+        queue.row(KIND_LEVEL, 0, 0, FLAG_OUT_OF_VIEW);
+        queue.row(KIND_LEVEL, 20, 0, 0);
+        queue.cancel(3, 0);
+        assert!((queue.ahead(own) - 7.0).abs() < 1e-9);
+        queue.cancel(12, 0);
+        assert!((queue.ahead(own) - 5.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn rows_without_names_are_refused() {
+        let spec = SimSpec::from_json(r#"{"queue": {"model": "l3"}}"#).expect("a sound spec");
+        let refused = SimulatedExchange::new(spec, (0, 100), RunOptions::default());
+        let message = refused.expect_err("no joins").to_string();
+        assert!(
+            message.contains("queue.model: l3 needs rows that name"),
+            "{message}"
+        );
+        assert!(SimSpec::from_json(r#"{"queue": {"model": "l3", "mode": "sampled"}}"#).is_err());
+    }
+}

@@ -57,6 +57,10 @@ enum Crossing {
 }
 
 #[derive(Debug)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "what rows are and where a group stands, each asked on its own"
+)]
 pub(crate) struct Matching {
     pub(crate) recorded: RecordedBook,
     own: [OrderQueue; 2],

@@ -52,6 +52,11 @@ pub(crate) struct SimulatedExchange {
 }
 
 impl SimulatedExchange {
+    /// Whether the queue model needs rows that name the orders that lose lots.
+    fn follows_orders(&self) -> bool {
+        self.spec.queue.model == "l3"
+    }
+
     fn phase(&self) -> MutexGuard<'_, Phase> {
         self.phase.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -65,6 +70,7 @@ impl SimulatedExchange {
                 (0, 0),
                 RunOptions {
                     keep_log: true,
+                    has_join: self.follows_orders(),
                     ..RunOptions::default()
                 },
             )?;
@@ -307,7 +313,7 @@ impl SimulatedExchange {
 
     /// Advance to one market event and return what the strategy sees by then.
     fn on_tick(&self, tick: &Bound<'_, PyTuple>) -> PyResult<Vec<OrderEvent>> {
-        let message = Message::read(tick)?;
+        let message = Message::read(tick, self.follows_orders())?;
         let events = self.step(|core| {
             let rows = message.rows(core);
             core.on_tick(&rows)
@@ -380,6 +386,13 @@ impl SimulatedExchange {
             has_join: mapped.has_join(),
             is_watched: strategy.is_some(),
         };
+        if self.follows_orders() && stop > u32::MAX as usize {
+            return Err(Error::Replay(format!(
+                "queue.model: l3 follows orders up to row {}, as far as joins reach, and rows up to {stop} are asked for",
+                u32::MAX
+            ))
+            .into());
+        }
         self.begin_replay()?;
         let (core, rows) = mapped
             .cursor(start..stop)
@@ -424,12 +437,17 @@ enum Message {
 }
 
 impl Message {
-    fn read(tick: &Bound<'_, PyTuple>) -> PyResult<Self> {
+    fn read(tick: &Bound<'_, PyTuple>, has_join: bool) -> PyResult<Self> {
         let kind: String = tick
             .get_item(0)
             .map_err(|_| tick_error("found an empty tuple".into()))?
             .extract()?;
-        let length = if kind == "book" { 4 } else { 5 };
+        if kind == "book" && has_join {
+            return Err(tick_error(
+                "a \"book\" names no orders, and the queue model l3 follows them".into(),
+            ));
+        }
+        let length = if kind == "book" { 4 } else { 5 } + usize::from(has_join);
         if tick.len() != length {
             return Err(tick_error(format!(
                 "expected {length} values in a {kind:?}, found {}",
@@ -468,11 +486,17 @@ impl Message {
                 "lots: expected at least {lots_min}, found {qty}"
             )));
         }
+        let join: u32 = if has_join {
+            tick.get_item(5)?.extract()?
+        } else {
+            0
+        };
         Ok(Self::Row(Tick {
             exch_ns,
             local_ns: exch_ns,
             price,
             qty,
+            join,
             kind,
             side,
             flags: FLAG_LAST,

@@ -15,7 +15,7 @@ use super::{Queue, Rules};
 /// Rules for rows that name orders: two thirds follow queues by order, the others by chance.
 pub fn order_rules(seed: u64) -> Rules {
     let rules = rules(seed);
-    let by_order = seed % 3 != 0 && !rules.is_naive;
+    let by_order = !seed.is_multiple_of(3) && !rules.is_naive;
     Rules {
         has_join: true,
         queue: if by_order { Queue::L3 } else { rules.queue },
