@@ -367,7 +367,7 @@ class ReplayResult:
     def equity(self) -> list[tuple[int, int]]:
         """Down-sampled (exch_ns, equity in half minor units)."""
     def fills(self) -> dict[str, list[int]]:
-        """Columns: exch_ns, order_id, side, price_ticks, lots, fee_minor, tax_minor, is_maker, position_lots, mid2_ticks, queue_ahead_lots_x2p20, arrival_ns."""
+        """Columns: exch_ns, order_id, side, price_ticks, lots, fee_minor, tax_minor, impact_minor, is_maker, position_lots, mid2_ticks, queue_ahead_lots_x2p20, arrival_ns."""
     def events_log(self) -> list[OrderEvent]: ...
 
 @disjoint_base

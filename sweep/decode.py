@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from sweep.decode_data import decode_data
+from sweep.decode_impact import decode_impact
 from sweep.decode_latency import decode_latencies
 from sweep.decode_strategy import decode_strategy
 from sweep.document import Node, did_you_mean
 from sweep.job import WINDOW_DEFAULT, Backend, Direction
-from sweep.objective import METRICS, NAIVE_PREFIX
+from sweep.objective import MEASURED_BY, METRICS
 from sweep.reading import (
     NOT_BUILT,
     Fields,
@@ -73,10 +74,12 @@ def decode_study(root: Node, *, text: str, folder: Path) -> Study:
     traces: dict[str, Path] = {}
     world = _world(fields, folder, traces)
     objective = _objective(fields.section("objective", planned=("constraints",), required=True))
-    if objective.metric.startswith(NAIVE_PREFIX) and world.compare != "naive":
-        hint = "Give world.compare: naive, or maximize net_pnl in world: naive"
+    measured = {"world.compare": world.compare, "world.impact.charge": world.impact_charge}
+    needed = MEASURED_BY.get(objective.metric)
+    if needed is not None and measured[needed] is None:
         place = fields.node("objective") or fields.node_self
-        reading.problems.add(place, f"Nothing measures {objective.metric} here", hint)
+        message = f"Nothing measures {objective.metric} here"
+        reading.problems.add(place, message, f"Give {needed}, or take another metric")
     planned = ("pruner", "confirm_top", "scenario")
     search = _search(fields.section("search", planned=planned, required=True), reading.spaces)
     run = _run(fields.section("run"))
@@ -185,12 +188,12 @@ def _described_world(fields: Fields, folder: Path, traces: dict[str, Path]) -> W
         backlog = latency.leaf("backlog_capacity_per_us", capacity)
     latency.close()
     queue = _queue(fields)
-    impact = fields.section("impact", planned=("own",))
-    half_life = Rule(kind="float", low=0.0, high=1e9, unit="milliseconds")
-    impact.allow("half_life_ms")
-    refill = impact.leaf("half_life_ms", half_life) if impact.has("half_life_ms") else None
-    impact.close()
+    impact = decode_impact(fields.section("impact"))
     fields.allow("compare")
+    if "l3" in leaf_words(queue.model) and impact.reaction != 0.0:
+        place = fields.node("impact") or fields.node_self
+        message = "The queue model l3 knows who cancels: nothing reads the reaction"
+        fields.reading.problems.add(place, message, "Remove world.impact.reaction")
     world = WorldSection(
         latency=latencies.legs,
         weather=latencies.weather,
@@ -208,7 +211,9 @@ def _described_world(fields: Fields, folder: Path, traces: dict[str, Path]) -> W
         queue_gamma=queue.gamma,
         queue_mode=queue.mode,
         replications=fields.integer("replications", low=1, high=10_000, default=1),
-        impact_half_life_ms=refill,
+        impact_half_life_ms=impact.half_life_ms,
+        impact_reaction=impact.reaction,
+        impact_charge=impact.charge,
         amend_below_filled=fields.option(
             "amend_below_filled", ("reject", "cancel"), default="reject"
         ),

@@ -56,12 +56,9 @@ def exchange_spec(
     if world.get("is_naive"):
         spec["world"] = "naive"
     else:
-        half_life = world["impact_half_life_ms"]
         spec["latency"] = _latency(world, traces or {})
         spec["queue"] = _queue(world)
-        spec["impact"] = {
-            "half_life_ns": None if half_life is None else round(half_life * NS_PER_MS)
-        }
+        spec["impact"] = _impact(world)
     return json.dumps(spec, allow_nan=False)
 
 
@@ -135,4 +132,17 @@ def _queue(world: Mapping[str, Any]) -> dict[str, Any]:
         spec |= {"alpha": world["queue_alpha"], "beta": world["queue_beta"]}
     if world["queue"] == "odds_size":
         spec["gamma"] = world["queue_gamma"]
+    return spec
+
+
+def _impact(world: Mapping[str, Any]) -> dict[str, Any]:
+    half_life = world["impact_half_life_ms"]
+    spec: dict[str, Any] = {
+        "half_life_ns": None if half_life is None else round(half_life * NS_PER_MS),
+        "reaction": world.get("impact_reaction", 0.0),
+    }
+    if world.get("impact_charge") is not None:
+        charge = spec["charge"] = dict(world["impact_charge"])
+        for key in [key for key in charge if key.endswith("_ms")]:
+            charge[f"{key.removesuffix('_ms')}_ns"] = round(charge.pop(key) * NS_PER_MS)
     return spec

@@ -77,9 +77,20 @@ METRICS: Final[dict[str, Metric]] = {
     "rejects_refused": Metric("sum", "count"),
     "cancel_rejects": Metric("sum", "count"),
     "expired": Metric("sum", "count"),
-    # Of the same cells in the naive world, where a study compares with it.
+    # Measured only where the study asks for it, see `MEASURED_BY`.
+    "impact_cost": Metric("sum", "minor money"),
+    "net_pnl_after_impact": Metric("sum", "minor money"),
     "naive_net_pnl": Metric("sum", "minor money"),
     "naive_fills": Metric("sum", "count"),
+}
+
+
+# Key of a study without which a metric is not there.
+MEASURED_BY: Final = {
+    "impact_cost": "world.impact.charge",
+    "net_pnl_after_impact": "world.impact.charge",
+    "naive_net_pnl": "world.compare",
+    "naive_fills": "world.compare",
 }
 
 

@@ -176,6 +176,8 @@ class WorldSection:
         queue_mode: `expected` moves the queue by the mean, `sampled` draws.
         replications: Independent random worlds per slice.
         impact_half_life_ms: Refill of liquidity we took; None means never.
+        impact_reaction: What others make of our resting orders, -1 to 1.
+        impact_charge: Model and numbers of the charge for own takes; None: no such line.
         amend_below_filled: What an amendment below the filled quantity does: reject or cancel.
         is_naive: No latency, fills at a touch, last prices; nothing of the above is read.
         compare: World in which every trial is replayed beside its own; None: in no other.
@@ -198,6 +200,8 @@ class WorldSection:
     queue_mode: str
     replications: int
     impact_half_life_ms: Leaf | None
+    impact_reaction: Leaf
+    impact_charge: dict[str, Leaf] | None
     amend_below_filled: str
     is_naive: bool = False
     compare: str | None = None

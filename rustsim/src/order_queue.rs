@@ -111,6 +111,12 @@ impl OrderQueue {
         &mut self.orders[start..stop]
     }
 
+    /// Returns the own lots that rest at one price.
+    pub(crate) fn level_lots(&self, price: TickIndex) -> Lots {
+        let level = self.orders.iter().filter(|order| order.price == price);
+        level.map(RestingOrder::leaves).sum()
+    }
+
     pub(crate) fn find(&self, id: OrderId) -> Option<usize> {
         self.orders.iter().position(|order| order.id == id)
     }

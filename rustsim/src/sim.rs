@@ -133,7 +133,8 @@ impl SimulatedExchange {
             !options.is_watched || is_naive || link.feed_is_instant() && !options.has_local;
         Ok(Self {
             matching: Matching::new(&spec, book, streams, options.has_join)?,
-            ledger: ShadowLedger::new(spec.instrument.tick_value_minor, spec.fees, options.samples),
+            ledger: ShadowLedger::new(spec.instrument.tick_value_minor, spec.fees, options.samples)
+                .with_impact(spec.impact.charge),
             host: Host::default(),
             link,
             digest: Digest::default(),

@@ -7,7 +7,7 @@ use crate::latency::backlog::Backlog;
 use crate::latency::regime::{Regime, RegimeSpec};
 use crate::latency::weather::{Weather, WeatherSpec};
 use crate::latency::{LatencyModel, LatencySpec};
-use crate::ledger::FeeSchedule;
+use crate::ledger::{ChargeSpec, FeeSchedule};
 use crate::queue::{QueueDecay, QueueSpec};
 use crate::rng::Streams;
 use crate::types::{Lots, Money, Nanos, TickIndex};
@@ -174,12 +174,34 @@ pub struct RuleSpec {
     pub amend_below_filled: BelowFilled,
 }
 
-/// Memory of what own takers consumed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Default)]
+/// What the market makes of our orders.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
 pub struct ImpactSpec {
-    /// Half-life of the refill: none = never, 0 = no memory.
+    /// Half-life of the refill of what own takers consumed: none = never, 0 = no memory.
     pub half_life_ns: Option<Nanos>,
+    /// Reaction of cancels to our resting orders, -1 to 1.
+    pub reaction: f64,
+    /// Charge for own takes, in a line of its own; none = no such line.
+    pub charge: Option<ChargeSpec>,
+}
+
+impl ImpactSpec {
+    fn check(&self, queue: &QueueSpec) -> Result<()> {
+        require(self.half_life_ns.is_none_or(|h| h >= 0), || {
+            "impact.half_life_ns: expected >= 0 or null".into()
+        })?;
+        require((-1.0..=1.0).contains(&self.reaction), || {
+            format!("impact.reaction: expected -1 to 1, found {}", self.reaction)
+        })?;
+        require(self.reaction == 0.0 || queue.model != "l3", || {
+            "impact.reaction: the queue model l3 knows who cancels, so nothing would read it".into()
+        })?;
+        if let Some(charge) = &self.charge {
+            charge.check()?;
+        }
+        Ok(())
+    }
 }
 
 /// How much of a market is simulated.
@@ -309,9 +331,7 @@ impl SimSpec {
             )
         })?;
         QueueDecay::build(&self.queue)?;
-        require(self.impact.half_life_ns.is_none_or(|h| h >= 0), || {
-            "impact.half_life_ns: expected >= 0 or null".into()
-        })?;
+        self.impact.check(&self.queue)?;
         self.check_world()?;
         self.fees.check()
     }

@@ -16,7 +16,7 @@ use std::path::Path;
 use rustsim::error::Result;
 use rustsim::host::Host;
 use rustsim::latency::LatencySpec;
-use rustsim::ledger::FeeSchedule;
+use rustsim::ledger::{ChargeSpec, FeeSchedule};
 use rustsim::replay::{Strategy, Wake as Woken, WakeFilter, replay};
 use rustsim::sim::{Outcomes, RunOptions, SimulatedExchange};
 use rustsim::spec::SimSpec;
@@ -150,7 +150,7 @@ pub fn spec_of(rules: &Rules) -> SimSpec {
         },
         "queue": queue,
         "rules": {"amend_below_filled": if rules.below_filled_cancels { "cancel" } else { "reject" }},
-        "impact": {"half_life_ns": rules.half_life_ns},
+        "impact": {"half_life_ns": rules.half_life_ns, "reaction": rules.kappa, "charge": rules.charge},
         "seed": rules.seed, "replication": rules.replication,
     });
     if rules.is_naive {
@@ -267,8 +267,8 @@ pub fn check_equal(
         .iter()
         .map(|record| {
             format!(
-                "{:?} fee {} tax {} position {} mid2 {}",
-                record.fill, record.fee, record.tax, record.position, record.mid2
+                "{:?} fee {} tax {} impact {} position {} mid2 {}",
+                record.fill, record.fee, record.tax, record.impact, record.position, record.mid2
             )
         })
         .collect();
@@ -318,6 +318,7 @@ fn engine_and_twin_agree_on_random_runs() {
         assert!(kinds.contains_key(&format!("{kind} Refused")), "{kinds:?}");
     }
     assert!(kinds["naive lots"] > 1_000, "only {kinds:?}");
+    assert!(kinds["impact"] > 1_000, "only {kinds:?}");
 }
 
 /// The same where rows name the orders that lose lots, most of them with queues followed by order.
@@ -359,6 +360,8 @@ fn compare_random_runs(
             *kinds.entry("naive lots".to_owned()).or_insert(0) +=
                 u64::try_from(story.account.totals()["lots"]).unwrap();
         }
+        *kinds.entry("impact".to_owned()).or_insert(0) +=
+            u64::try_from(outcomes.ledger.impact_total().unwrap_or(0)).unwrap();
         twin::market::forget(&rules);
         for event in &outcomes.log {
             *kinds
@@ -472,12 +475,21 @@ fn recorded_hour_rules(has_local: bool) -> Vec<Rules> {
         is_sampled: false,
         half_life_ns: None,
         is_naive: false,
+        kappa: 0.0,
+        charge: None,
         ..base
     };
     let sampled = Rules {
         queue: Queue::Power(2.0),
         is_sampled: true,
         half_life_ns: Some(2_000_000_000),
+        kappa: 0.5,
+        charge: Some(ChargeSpec::Propagator {
+            g0_ticks: 0.1,
+            delta: 0.5,
+            tau0_ns: 1e9,
+            gamma: 0.5,
+        }),
         loss_probability: 0.01,
         loss_timeout_ns: 1_000_000_000,
         wake: Wake::Touch,

@@ -7,6 +7,7 @@ script; floats hold to a relative 1e-6, or to the digits that are written here.
 import json
 import math
 from statistics import NormalDist
+from typing import Any
 
 import pytest
 
@@ -323,6 +324,85 @@ def test_bursts_of_the_market_delay_requests() -> None:
     waits_us = [e.exch_ns / 1_000 - sent for sent, e in enumerate(events)]
     # Messages not worked off: 1, 1.9, 2.8, 3.7.
     assert waits_us == pytest.approx([10, 19, 28, 37], rel=1e-6)
+
+
+# --- own impact ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kappa", "probability"), [(0.5, 0.557522), (-0.5, 0.606299), (0.0, 0.583333)]
+)
+def test_others_react_to_our_lots_at_the_level(kappa: float, probability: float) -> None:
+    venue = exchange(impact={"reaction": kappa})
+    level(venue, 1, BID, 100, 70)
+    order = venue.place_order(BUY, 100, 30)
+    level(venue, 2, BID, 100, 120)
+    level(venue, 3, BID, 100, 96)
+    assert ahead(venue, order) == pytest.approx(70 - 24 * probability, abs=2e-5)
+
+
+SQUARE_ROOT = {"model": "square_root", "y": 1, "daily_sigma_bp": 100, "daily_volume_lots": 100_000}
+PROPAGATOR = {"model": "propagator", "g0_ticks": 0.1, "delta": 0.5, "tau0_ns": 1e9, "gamma": 0.5}
+
+
+def charged(
+    charge: dict[str, Any],
+    orders: list[tuple[int, int, int]],
+    sizes: tuple[int, int] = (5000, 5000),
+) -> rustsim.ReplayResult:
+    """Return what takers at (time, side, lots) are charged; two asks from 20000, a bid at 19999."""
+    venue = exchange(instrument={"tick_value_minor": 200}, impact={"charge": charge})
+    level(venue, 0, ASK, 20_000, sizes[0])
+    level(venue, 0, ASK, 20_001, sizes[1])
+    level(venue, 0, BID, 19_999, 5_000)
+    for at, side, lots in orders:
+        venue.advance_to(at)
+        venue.place_order(side, 0, lots, order_type="market", time_in_force="ioc")
+    venue.advance_to(60 * SECOND)
+    return venue.finish()
+
+
+# Share of the daily volume that is taken, and its cost in 1/10,000 of the value.
+@pytest.mark.parametrize(("lots", "cost_bp"), [(1_000, 10.0), (10, 1.0)])
+def test_square_root_impact_of_a_share_of_the_volume(lots: int, cost_bp: float) -> None:
+    result = charged(SQUARE_ROOT, [(1, BUY, lots)])
+    value = 20_000 * 200 * lots
+    assert result.ledger["impact_cost_minor"] == round(value * cost_bp / 10_000)
+    assert result.metrics["impact_cost"] == value * cost_bp / 10_000
+    # The account is what it is without the charge.
+    free = exchange(instrument={"tick_value_minor": 200}).finish()
+    assert "impact_cost_minor" not in free.ledger
+    assert result.ledger["fees_minor"] == 0
+    net, cost = result.metrics["net_pnl"], result.metrics["impact_cost"]
+    assert result.metrics["net_pnl_after_impact"] == net - cost
+
+
+def test_square_root_impact_does_not_depend_on_how_a_parent_is_split() -> None:
+    # 10 lots: 1 bp of 40,000,000; as 4 and 6 of one parent the same.
+    assert charged(SQUARE_ROOT, [(1, BUY, 10)]).fills()["impact_minor"] == [4_000]
+    two = [(1, BUY, 4), (2, BUY, 6)]
+    parent = charged(SQUARE_ROOT | {"parent_gap_ns": 1}, two)
+    assert parent.fills()["impact_minor"] == [1_012, 2_988]
+    # Without a gap they are two orders: 4,000,000 x 0.01 x (4^1.5 and 6^1.5) / sqrt(100,000).
+    assert charged(SQUARE_ROOT, two).fills()["impact_minor"] == [1_012, 1_859]
+    # A walk over two levels is one order; the worse level is worth a little more.
+    assert charged(SQUARE_ROOT, [(1, BUY, 10)], (4, 10)).fills()["impact_minor"] == [1_012, 2_988]
+
+
+def test_propagator_fades_and_never_pays() -> None:
+    # A buy of 4 moves 0.2 ticks, 3 s later 0.1: 10 lots x 0.1 ticks x 200.
+    later = 3 * SECOND
+    assert charged(PROPAGATOR, [(0, BUY, 4), (later, BUY, 10)]).fills()["impact_minor"] == [0, 200]
+    assert charged(PROPAGATOR, [(0, BUY, 4), (later, SELL, 10)]).fills()["impact_minor"] == [0, 0]
+
+
+def test_makers_are_charged_nothing_by_the_square_root() -> None:
+    venue = exchange(impact={"charge": SQUARE_ROOT})
+    level(venue, 1, BID, 100, 5)
+    venue.place_order(BUY, 100, 9)
+    trade(venue, 2, BID, 100, 14)
+    result = venue.finish()
+    assert (result.ledger["lots"], result.ledger["impact_cost_minor"]) == (9, 0)
 
 
 # --- randomness ----------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ import rustsim
 from sweep.cells import Cell, cells_to_json
 from sweep.errors import DataError
 from sweep.job import TrialSpec
-from sweep.objective import METRICS, NAIVE_PREFIX
+from sweep.objective import MEASURED_BY, METRICS
 from sweep.trial import SERIES_POINTS_MAX, CellRunner, equity_series, trial_digest
 
 INSTRUMENT = {"name": "SYN", "tick_value_minor": 200, "visible_levels": 5}
@@ -167,8 +167,7 @@ def test_result_is_complete(payload: dict[str, Any]) -> None:
 def test_every_metric_of_the_core_has_a_pooling_rule(payload: dict[str, Any]) -> None:
     runner = CellRunner(payload)
     result = runner.replay(trial(0).params, runner.cells[0])
-    own = {name for name in METRICS if not name.startswith(NAIVE_PREFIX)}
-    assert set(result.metrics) == own
+    assert set(result.metrics) == set(METRICS) - set(MEASURED_BY)
     weights = {metric.weight for metric in METRICS.values()} - {"", "seconds"}
     assert weights <= set(result.metrics) | set(result.ledger)
 
@@ -197,7 +196,7 @@ def test_the_naive_world_stands_beside_and_changes_nothing(payload: dict[str, An
     alone = CellRunner(payload).run(trial(1))
     world = payload["world"]
     compared = CellRunner(payload | {"world": world | {"compare": "naive"}}).run(trial(1))
-    naive = {name for name in METRICS if name.startswith(NAIVE_PREFIX)}
+    naive = {name for name, key in MEASURED_BY.items() if key == "world.compare"}
     assert set(compared["metrics"]) - set(alone["metrics"]) == naive
     assert compared["digest"] == alone["digest"]
     assert compared["metrics"]["net_pnl"] == alone["metrics"]["net_pnl"]
@@ -206,6 +205,22 @@ def test_the_naive_world_stands_beside_and_changes_nothing(payload: dict[str, An
     assert own["metrics"]["net_pnl"] == compared["metrics"]["naive_net_pnl"]
     assert own["metrics"]["fills"] == compared["metrics"]["naive_fills"] > alone["metrics"]["fills"]
     assert len({cell["digest"] for cell in own["cells"]}) == 2  # one per slice
+
+
+def test_impact_is_charged_beside_the_account(payload: dict[str, Any]) -> None:
+    charge = {"model": "square_root", "daily_sigma_bp": 100.0, "daily_volume_lots": 1e4, "y": 1.0}
+    world = payload["world"] | {"impact_charge": charge | {"parent_gap_ms": 0.0}}
+    free = CellRunner(payload).run(trial(1))
+    charged = CellRunner(payload | {"world": world}).run(trial(1))
+    metrics = charged["metrics"]
+    assert metrics["net_pnl"] == free["metrics"]["net_pnl"]
+    after = metrics["net_pnl"] - metrics["impact_cost"]
+    assert metrics["net_pnl_after_impact"] == pytest.approx(after)
+    # Only takers are charged, and only what is asked for has a line.
+    taken = charged["ledger"]["lots"] > charged["ledger"]["maker_lots"]
+    assert (metrics["impact_cost"] > 0) == taken
+    assert charged["ledger"]["impact_cost_minor"] >= 0
+    assert "impact_cost_minor" not in free["ledger"]
 
 
 def test_another_tape_under_the_same_path_is_refused(

@@ -197,7 +197,8 @@ def test_naive_world() -> None:
 NAIVE_WRONG = [
     ("world=niave", "Did you mean 'naive'"),
     ("world.compare=live", "one of naive"),
-    ("objective.maximize=naive_net_pnl", "Nothing measures naive_net_pnl here"),
+    ("objective.maximize=naive_net_pnl", "Give world.compare"),
+    ("objective.maximize=net_pnl_after_impact", "Give world.impact.charge"),
 ]
 
 
@@ -205,4 +206,62 @@ NAIVE_WRONG = [
 def test_wrong_words_for_worlds_are_refused(override: str, message: str) -> None:
     with pytest.raises(StudyError) as refused:
         load_study(STUDY, [override])
+    assert message in str(refused.value)
+
+
+def test_own_impact_reaches_the_core() -> None:
+    impact = described(
+        "world.impact={half_life_ms: 500, reaction: -0.25, "
+        "charge: {square_root: {daily_volume_lots: 90000, daily_sigma_bp: 110, parent_gap_ms: 20}}}"
+    )["impact"]
+    assert impact["half_life_ns"] == 500_000_000
+    assert impact["reaction"] == -0.25
+    assert impact["charge"] == {
+        "model": "square_root",
+        "y": 1.0,
+        "daily_sigma_bp": 110.0,
+        "daily_volume_lots": 90_000.0,
+        "parent_gap_ns": 20_000_000,
+    }
+    impact = described("world.impact.charge={propagator: {g0_ticks: 0.05, tau0_ms: 1000}}")[
+        "impact"
+    ]
+    assert (impact["half_life_ns"], impact["reaction"]) == (None, 0.0)
+    assert impact["charge"] == {
+        "model": "propagator",
+        "g0_ticks": 0.05,
+        "delta": 0.5,
+        "tau0_ns": 1e9,
+        "gamma": 0.5,
+    }
+    study = load_study(
+        STUDY,
+        [
+            "world.impact={reaction: {float: [-1, 1]}, charge: {propagator: {g0_ticks: "
+            "{float: [0, 1]}, tau0_ms: 5}}}"
+        ],
+    )
+    assert "world.impact.reaction" in study.space
+    assert "world.impact.charge.propagator.g0_ticks" in study.space
+
+
+IMPACT_WRONG = [
+    ("reaction: 1.5", "from -1 to 1"),
+    ("charge: square_root", "Expected one model of impact"),
+    ("charge: {sqrt: {y: 1}}", "Unknown model of impact 'sqrt'"),
+    ("charge: {square_root: {daily_sigma_bp: 5}}", "'daily_volume_lots' is missing"),
+    (
+        "charge: {square_root: {daily_sigma_bp: 5, daily_volume_lots: 9, g0_ticks: 1}}",
+        "Unknown key",
+    ),
+    ("charge: {propagator: {g0_ticks: 1, tau0_ms: 0}}", "milliseconds"),
+    ("charge: {propagator: {g0_ticks: 1, tau0_ms: 1, delta: 2}}", "from 0 to 1"),
+    ("own: 1", "Unknown key 'own'"),
+]
+
+
+@pytest.mark.parametrize(("words", "message"), IMPACT_WRONG)
+def test_wrong_impact_is_refused(words: str, message: str) -> None:
+    with pytest.raises(StudyError) as refused:
+        load_study(STUDY, [f"world.impact={{{words}}}"])
     assert message in str(refused.value)

@@ -76,7 +76,7 @@ def test_exchange_description_is_in_integers_of_its_units() -> None:
         },
         "queue": {"model": "power", "n": 2, "mode": "expected"},
         "rules": {"amend_below_filled": "reject"},
-        "impact": {"half_life_ns": 250_000_000},
+        "impact": {"half_life_ns": 250_000_000, "reaction": 0.0},
         "seed": 7,
         "replication": 3,
     }

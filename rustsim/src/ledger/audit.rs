@@ -93,7 +93,23 @@ pub(super) fn check(ledger: &ShadowLedger) -> Result<()> {
             )));
         }
     }
+    check_impact(ledger)?;
     check_markouts(ledger)
+}
+
+fn check_impact(ledger: &ShadowLedger) -> Result<()> {
+    let sum: i128 = ledger
+        .fills
+        .iter()
+        .map(|record| i128::from(record.impact))
+        .sum();
+    let kept = i128::from(ledger.impact_total().unwrap_or(0));
+    if sum == kept {
+        return Ok(());
+    }
+    Err(Error::Ledger(format!(
+        "impact: the account says {kept}, the fill log {sum}"
+    )))
 }
 
 fn recount(ledger: &ShadowLedger) -> Result<Recount> {

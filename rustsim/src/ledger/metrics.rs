@@ -91,6 +91,10 @@ impl ShadowLedger {
             ("markout_30s_dropped", self.markouts.dropped[2]),
         ];
         totals.extend(count_totals(counts));
+        totals.extend(
+            self.impact_total()
+                .map(|total| ("impact_cost_minor", total)),
+        );
         totals
     }
 
@@ -114,7 +118,7 @@ impl ShadowLedger {
         let rejected = |reason: Reason| counts.rejected[reason as usize] as f64;
         let ahead_lots = |units: i64, count: i64| mean(units as f64 / AHEAD_ONE as f64, count);
         let span_ns = self.first_ns.map_or(0, |first| self.held_until_ns - first);
-        vec![
+        let mut metrics = vec![
             ("net_pnl", net),
             ("gross_pnl", (self.equity2() + 2 * costs) as f64 / 2.0),
             ("fees", self.fees as f64),
@@ -167,7 +171,18 @@ impl ShadowLedger {
                 counts.cancel_rejected.iter().sum::<i64>() as f64,
             ),
             ("expired", counts.expired as f64),
-        ]
+        ];
+        metrics.extend(self.impact_metrics(net));
+        metrics
+    }
+
+    /// Returns what own impact costs, if it is charged.
+    #[expect(clippy::cast_precision_loss, reason = "figures for people")]
+    fn impact_metrics(&self, net: f64) -> Vec<(&'static str, f64)> {
+        self.impact_total().map_or_else(Vec::new, |total| {
+            let cost = total as f64;
+            vec![("impact_cost", cost), ("net_pnl_after_impact", net - cost)]
+        })
     }
 
     /// Returns the 95th percentile (nearest rank) of own fill over causing print, over fills that a print caused.

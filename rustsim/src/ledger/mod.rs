@@ -19,6 +19,7 @@ mod basis;
 mod counts;
 mod equity;
 mod fees;
+mod impact;
 mod increments;
 mod markout;
 mod metrics;
@@ -30,6 +31,8 @@ use counts::Counts;
 pub use counts::RequestKind;
 use equity::EquityPath;
 pub use fees::{FeeSchedule, Grain};
+pub use impact::ChargeSpec;
+use impact::ImpactCharge;
 use increments::Increments;
 use markout::Markouts;
 
@@ -69,6 +72,8 @@ pub struct FillRecord {
     pub fee: Money,
     /// Tax.
     pub tax: Money,
+    /// What own takers would have made it cost; not part of the equity.
+    pub impact: Money,
     /// Position after the fill.
     pub position: Lots,
     /// Twice the mid that marks the fill.
@@ -115,6 +120,8 @@ pub struct ShadowLedger {
     equity: EquityPath,
     increments: Increments,
     counts: Counts,
+    /// None: no line for it either.
+    impact: Option<ImpactCharge>,
     fills: Vec<FillRecord>,
 }
 
@@ -150,8 +157,16 @@ impl ShadowLedger {
             equity: EquityPath::new(samples),
             increments: Increments::default(),
             counts: Counts::default(),
+            impact: None,
             fills: Vec::new(),
         }
+    }
+
+    /// Charges own impact in a line of its own.
+    #[must_use]
+    pub fn with_impact(mut self, charge: Option<ChargeSpec>) -> Self {
+        self.impact = charge.map(|spec| ImpactCharge::new(spec, self.tick_value));
+        self
     }
 
     /// Books a fill.
@@ -201,6 +216,10 @@ impl ShadowLedger {
             self.maker_lots += fill.lots;
         }
         self.inventory_max = self.inventory_max.max(self.position.abs());
+        let impact = match &mut self.impact {
+            Some(charge) => charge.charge(fill)?,
+            None => 0,
+        };
         let equity2 = self.marked_equity2()?;
         self.equity.sample(fill.exch_ns, equity2)?;
         self.increments.sample(fill.exch_ns, equity2)?;
@@ -209,6 +228,7 @@ impl ShadowLedger {
             fill: *fill,
             fee,
             tax,
+            impact,
             position: self.position,
             mid2: self.mid2,
             equity2,
@@ -376,6 +396,12 @@ impl ShadowLedger {
     #[must_use]
     pub fn tax_total(&self) -> Money {
         self.tax
+    }
+
+    /// Returns the sum of impact charges, which the equity does not hold; `None` if none are asked for.
+    #[must_use]
+    pub fn impact_total(&self) -> Option<Money> {
+        self.impact.as_ref().map(|charge| charge.total)
     }
 
     /// Returns twice the equity at the last mid.

@@ -5,6 +5,7 @@ use crate::consumed::units;
 use crate::error::Result;
 use crate::ledger::FillInput;
 use crate::order_queue::{Knowledge, OrderQueue, RestingOrder, share_trade};
+use crate::queue::{Cancel, Reaction};
 use crate::recorded::TradeChange;
 use crate::rng::Purpose;
 use crate::types::{
@@ -195,6 +196,8 @@ impl Matching {
         ordinal: u64,
     ) {
         let (level, cancelled) = (units(Lots::from(before)), units(Lots::from(before - after)));
+        let own_lots = self.own[side as usize].level_lots(price);
+        let reaction = Reaction::new(self.kappa, own_lots, Lots::from(before));
         let mut drawn = None;
         let mut ahead_of_last = 0;
         for order in self.own[side as usize].level_mut(price) {
@@ -204,15 +207,17 @@ impl Matching {
             let streams = &self.streams;
             let is_size_behind = self.queue.reads_sizes()
                 && order.sizes_behind.take(before - after, self.track_credit);
-            let ahead = order.ahead.min(level);
-            let part =
-                self.queue
-                    .part_ahead(self.mode, ahead, level, cancelled, is_size_behind, || {
-                        *drawn.get_or_insert_with(|| {
-                            streams.uniform(Purpose::QueueDecay, at_ns, ordinal)
-                        })
-                    });
-            order.ahead = (ahead - part)
+            let cancel = Cancel {
+                ahead: order.ahead.min(level),
+                level,
+                cancelled,
+                is_size_behind,
+                reaction,
+            };
+            let part = self.queue.part_ahead(self.mode, cancel, || {
+                *drawn.get_or_insert_with(|| streams.uniform(Purpose::QueueDecay, at_ns, ordinal))
+            });
+            order.ahead = (cancel.ahead - part)
                 .max(ahead_of_last)
                 .min(units(Lots::from(after)));
             ahead_of_last = order.ahead;

@@ -75,6 +75,8 @@ pub(crate) struct Matching {
     pub(crate) next_row: u64,
     /// Own fills by prints that went past recorded lots ahead.
     pub(crate) fills_out_of_turn: u64,
+    /// Reaction of others to our orders.
+    kappa: f64,
     streams: Streams,
     visible_levels: u32,
     price_min: TickIndex,
@@ -123,6 +125,7 @@ impl Matching {
             by_join,
             next_row: 0,
             fills_out_of_turn: 0,
+            kappa: spec.impact.reaction,
             streams,
             visible_levels: spec.instrument.visible_levels,
             price_min: spec.instrument.price_min.unwrap_or(TickIndex::MIN),

@@ -86,6 +86,7 @@ impl ReplayResult {
         add("lots", &|r| r.fill.lots)?;
         add("fee_minor", &|r| r.fee)?;
         add("tax_minor", &|r| r.tax)?;
+        add("impact_minor", &|r| r.impact)?;
         add("is_maker", &|r| {
             i64::from(r.fill.liquidity == Liquidity::Maker)
         })?;

@@ -4,8 +4,10 @@
 //! (feasible range, expected or sampled mode) is the same for all models and lives here.
 //! To add a model: a file with its formula, and one line in the table below.
 
+mod reaction;
 mod sizes;
 
+pub use reaction::Reaction;
 pub use sizes::Sizes;
 
 use serde::{Deserialize, Serialize};
@@ -53,6 +55,21 @@ impl Default for QueueSpec {
             mode: Mode::Expected,
         }
     }
+}
+
+/// A cancel at a level where an own order rests; lots in 1/2^20.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Cancel {
+    /// Market lots ahead of the order.
+    pub ahead: i64,
+    /// Lots of the level before the cancel.
+    pub level: i64,
+    /// Lots that left.
+    pub cancelled: i64,
+    /// Whether an order of this size is known to be behind, for models that read sizes.
+    pub is_size_behind: bool,
+    /// What others make of our orders at the level.
+    pub reaction: Reaction,
 }
 
 /// One model: the formula for a level with lots on both sides of the order.
@@ -145,19 +162,18 @@ impl QueueDecay {
         self.formula(ahead, behind, is_size_behind)
     }
 
-    /// Returns how much of a cancel of `cancelled` lots comes off `ahead` (both in 1/2^20 lot), the level having held `level` before.
+    /// Returns how much of a cancel comes off what is ahead, in 1/2^20 lot.
     ///
-    /// `is_size_behind` says whether an order of its size is known to be behind, for models that read sizes. `uniform` is the draw of the sampled mode, asked for only when that mode needs one.
+    /// `uniform` is the draw of the sampled mode, asked for only when that mode needs one.
     #[must_use]
-    pub fn part_ahead(
-        self,
-        mode: Mode,
-        ahead: i64,
-        level: i64,
-        cancelled: i64,
-        is_size_behind: bool,
-        uniform: impl FnOnce() -> f64,
-    ) -> i64 {
+    pub fn part_ahead(self, mode: Mode, cancel: Cancel, uniform: impl FnOnce() -> f64) -> i64 {
+        let Cancel {
+            ahead,
+            level,
+            cancelled,
+            is_size_behind,
+            reaction,
+        } = cancel;
         debug_assert!(ahead <= level, "ahead {ahead} exceeds its level {level}");
         debug_assert!(
             cancelled <= level,
@@ -170,7 +186,7 @@ impl QueueDecay {
             return least;
         }
         let (a, b) = (units_to_lots(ahead), units_to_lots(behind));
-        let probability = self.probability_ahead(a, b, is_size_behind);
+        let probability = reaction.apply(self.probability_ahead(a, b, is_size_behind));
         match mode {
             Mode::Expected => {
                 lots_to_units(probability * units_to_lots(cancelled)).clamp(least, most)
@@ -230,11 +246,22 @@ mod tests {
         QueueDecay::build(&spec).expect("a known model")
     }
 
+    fn cancel_of(ahead: i64, behind: i64, cancelled: i64) -> Cancel {
+        Cancel {
+            ahead: ahead * AHEAD_ONE,
+            level: (ahead + behind) * AHEAD_ONE,
+            cancelled: cancelled * AHEAD_ONE,
+            is_size_behind: false,
+            reaction: Reaction::NONE,
+        }
+    }
+
     fn moved(model: QueueDecay, ahead: i64, behind: i64, cancel: i64) -> f64 {
-        let (a, b, c) = (ahead * AHEAD_ONE, behind * AHEAD_ONE, cancel * AHEAD_ONE);
-        units_to_lots(model.part_ahead(Mode::Expected, a, a + b, c, false, || {
-            unreachable!("expected mode draws nothing")
-        }))
+        units_to_lots(
+            model.part_ahead(Mode::Expected, cancel_of(ahead, behind, cancel), || {
+                unreachable!("expected mode draws nothing")
+            }),
+        )
     }
 
     #[test]
@@ -325,13 +352,13 @@ mod tests {
 
     #[test]
     fn sampled_mode_takes_one_of_the_ends() {
-        let (a, l, c) = (70 * AHEAD_ONE, 120 * AHEAD_ONE, 24 * AHEAD_ONE);
+        let cancel = cancel_of(70, 50, 24);
         assert_eq!(
-            model("uniform", &[]).part_ahead(Mode::Sampled, a, l, c, false, || 0.58),
-            c
+            model("uniform", &[]).part_ahead(Mode::Sampled, cancel, || 0.58),
+            cancel.cancelled
         );
         assert_eq!(
-            model("uniform", &[]).part_ahead(Mode::Sampled, a, l, c, false, || 0.59),
+            model("uniform", &[]).part_ahead(Mode::Sampled, cancel, || 0.59),
             0
         );
     }

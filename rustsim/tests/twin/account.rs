@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rustsim::ledger::{FeeSchedule, FillInput};
+use rustsim::ledger::{ChargeSpec, FeeSchedule, FillInput};
 use rustsim::types::{EventKind, Liquidity, Nanos, OrderEvent, OrderId, Reason};
 
 use super::exchange::Fill;
@@ -26,6 +26,7 @@ enum Step {
 pub struct Account {
     tick_value: i64,
     schedule: FeeSchedule,
+    charge: Option<ChargeSpec>,
     lines: Vec<Line>,
     steps: Vec<Step>,
     mid2: Option<i64>,
@@ -37,10 +38,11 @@ pub struct Account {
 }
 
 impl Account {
-    pub fn new(tick_value: i64, schedule: FeeSchedule) -> Self {
+    pub fn new(tick_value: i64, schedule: FeeSchedule, charge: Option<ChargeSpec>) -> Self {
         Self {
             tick_value,
             schedule,
+            charge,
             lines: Vec::new(),
             steps: Vec::new(),
             mid2: None,
@@ -99,11 +101,67 @@ impl Account {
             };
             let position = self.state(index + 1).1;
             format!(
-                "{input:?} fee {} tax {} position {position} mid2 {}",
-                line.fee, line.tax, line.mid2
+                "{input:?} fee {} tax {} impact {} position {position} mid2 {}",
+                line.fee,
+                line.tax,
+                self.impact(index),
+                line.mid2
             )
         };
         self.lines.iter().enumerate().map(line).collect()
+    }
+
+    /// What own takes make a fill cost (semantics 6).
+    fn impact(&self, index: usize) -> i64 {
+        let fill = &self.lines[index].fill;
+        let takes: Vec<Fill> = self.lines[..index]
+            .iter()
+            .map(|line| line.fill)
+            .filter(|fill| fill.liquidity == Liquidity::Taker)
+            .collect();
+        let money = self.tick_value as f64;
+        let amount = match self.charge {
+            None => 0.0,
+            Some(ChargeSpec::SquareRoot { .. }) if fill.liquidity == Liquidity::Maker => 0.0,
+            Some(ChargeSpec::SquareRoot {
+                y,
+                daily_sigma_bp,
+                daily_volume_lots,
+                parent_gap_ns,
+            }) => {
+                let (mut before, mut since) = (0, fill.exch_ns);
+                for take in takes.iter().rev() {
+                    if take.side != fill.side || since - take.exch_ns > parent_gap_ns {
+                        break;
+                    }
+                    (before, since) = (before + take.lots, take.exch_ns);
+                }
+                let cost = |lots: i64| (lots as f64).powf(1.5) / daily_volume_lots.sqrt();
+                let value = f64::from(fill.price.abs()) * money;
+                value * y * (daily_sigma_bp / 10_000.0) * (cost(before + fill.lots) - cost(before))
+            }
+            Some(ChargeSpec::Propagator {
+                g0_ticks,
+                delta,
+                tau0_ns,
+                gamma,
+            }) => {
+                // Lots by instant and side.
+                let mut sizes: BTreeMap<(Nanos, i64), i64> = BTreeMap::new();
+                for take in takes.iter().filter(|take| take.exch_ns < fill.exch_ns) {
+                    *sizes.entry((take.exch_ns, take.side.sign())).or_insert(0) += take.lots;
+                }
+                let ticks: f64 = sizes
+                    .iter()
+                    .map(|(&(at, sign), &lots)| {
+                        let decay = (1.0 + (fill.exch_ns - at) as f64 / tau0_ns).powf(-gamma);
+                        sign as f64 * g0_ticks * (lots as f64).powf(delta) * decay
+                    })
+                    .sum();
+                (fill.side.sign() as f64 * ticks).max(0.0) * fill.lots as f64 * money
+            }
+        };
+        (amount + 0.5).floor() as i64
     }
 
     fn signed(line: &Line) -> i64 {
@@ -425,6 +483,10 @@ impl Account {
                 Reason::Refused,
             ),
         ];
+        if self.charge.is_some() {
+            let sum = (0..self.lines.len()).map(|index| self.impact(index)).sum();
+            totals.insert("impact_cost_minor", sum);
+        }
         totals.extend(reasons.map(|(name, kind, reason)| (name, self.count_reason(kind, reason))));
         totals
     }

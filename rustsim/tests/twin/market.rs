@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustsim::latency::{LatencySpec, ModeSpec};
-use rustsim::ledger::{FeeSchedule, Grain};
+use rustsim::ledger::{ChargeSpec, FeeSchedule, Grain};
 use rustsim::rng::philox4x64_10;
 use rustsim::types::{
     FLAG_GAP, FLAG_INDICATIVE, FLAG_LAST, FLAG_OUT_OF_VIEW, KIND_CLEAR, KIND_LEVEL, KIND_TRADE,
@@ -162,12 +162,31 @@ pub fn forget(rules: &Rules) {
     }
 }
 
+fn charge(dice: &mut Dice) -> Option<ChargeSpec> {
+    match dice.below(3) {
+        0 => None,
+        1 => Some(ChargeSpec::SquareRoot {
+            y: 0.7,
+            daily_sigma_bp: dice.pick(&[30.0, 120.0]),
+            daily_volume_lots: 5_000.0,
+            parent_gap_ns: dice.pick(&[0, 0, 40, 1_000_000]),
+        }),
+        _ => Some(ChargeSpec::Propagator {
+            g0_ticks: dice.pick(&[0.3, 4.0]),
+            delta: dice.pick(&[0.5, 1.0]),
+            tau0_ns: dice.pick(&[20.0, 5_000.0]),
+            gamma: dice.pick(&[0.5, 1.3]),
+        }),
+    }
+}
+
 /// A random description of an exchange; about a third of all switches are off.
 pub fn rules(seed: u64) -> Rules {
     let dice = &mut Dice::new(seed, 1);
     let has_limits = dice.is_one_in(4);
     // Drawn apart, so that the other worlds stay what they are.
     let is_naive = Dice::new(seed, 4).is_one_in(8);
+    let dice_impact = &mut Dice::new(seed, 5);
     let mut latencies: [LatencySpec; 5] = core::array::from_fn(|_| latency(dice));
     let regime = dice
         .is_one_in(4)
@@ -191,6 +210,12 @@ pub fn rules(seed: u64) -> Rules {
         traces,
         is_independent,
         reject_probability: Dice::new(seed, 9).pick(&[0.0, 0.0, 0.15]),
+        kappa: if dice_impact.is_one_in(2) {
+            0.0
+        } else {
+            dice_impact.pick(&[-1.0, -0.4, 0.3, 1.0])
+        },
+        charge: charge(dice_impact),
         weather: (is_random && dice.is_one_in(3)).then(|| dice.pick(&[(160, 1.0), (3_200, 0.4)])),
         regime,
         tick_value: dice.pick(&[1, 7, 200]),
@@ -259,6 +284,8 @@ pub fn naive(rules: Rules) -> Rules {
         queue: Queue::Uniform,
         is_sampled: false,
         half_life_ns: None,
+        kappa: 0.0,
+        charge: None,
         ..rules
     }
 }

@@ -9,7 +9,7 @@ pub mod orders;
 pub mod run;
 
 use rustsim::latency::LatencySpec;
-use rustsim::ledger::FeeSchedule;
+use rustsim::ledger::{ChargeSpec, FeeSchedule};
 use rustsim::types::{Lots, Nanos, OrderEvent, OrderId, OrderRequest, Side, TickIndex};
 
 /// How cancels move a queue.
@@ -69,6 +69,9 @@ pub struct Rules {
     /// Whether an amend below the filled quantity cancels the rest instead of being rejected.
     pub below_filled_cancels: bool,
     pub half_life_ns: Option<Nanos>,
+    /// Reaction of others to our orders.
+    pub kappa: f64,
+    pub charge: Option<ChargeSpec>,
     /// No latency, no queue, no sizes, last prices (semantics 8).
     pub is_naive: bool,
     pub seed: u64,

@@ -20,6 +20,7 @@ pub fn order_rules(seed: u64) -> Rules {
         has_join: true,
         queue: if by_order { Queue::L3 } else { rules.queue },
         is_sampled: rules.is_sampled && !by_order,
+        kappa: if by_order { 0.0 } else { rules.kappa },
         ..rules
     }
 }

@@ -79,7 +79,7 @@ pub fn run(rules: &Rules, rows: &[Tick], first_row: u64, actor: &mut dyn Actor) 
         models: rules.latency.iter().map(models).collect(),
         weather: RefCell::default(),
         exchange: Exchange::new(rules.clone()),
-        account: Account::new(rules.tick_value, rules.fees),
+        account: Account::new(rules.tick_value, rules.fees, rules.charge),
         requests: Vec::new(),
         replies: Vec::new(),
         feed: Vec::new(),

@@ -359,6 +359,13 @@ impl Exchange {
 
     /// Moves the queue of a level for `gone` cancelled lots out of `before`.
     fn cancelled_ahead(&mut self, row: u64, now: Nanos, key: Key, before: Lots, gone: Lots) {
+        let own_lots: Lots = self
+            .resting
+            .iter()
+            .filter(|own| own.key() == key)
+            .map(|own| own.leaves)
+            .sum();
+        let reaction = 1.0 - self.rules.kappa * own_lots as f64 / (before.max(1) + own_lots) as f64;
         let mut floor = 0;
         for own in self
             .resting
@@ -380,6 +387,12 @@ impl Exchange {
                 b as f64 / AHEAD_ONE as f64,
                 place.is_some(),
             );
+            let p = if self.rules.kappa == 0.0 || p <= 0.0 || p >= 1.0 {
+                p
+            } else {
+                let odds = p / (1.0 - p) * reaction;
+                odds / (1.0 + odds)
+            };
             let taken = if self.rules.is_sampled {
                 let u = self.streams.uniform(Purpose::QueueDecay, now, row);
                 if u < p { high } else { low }
