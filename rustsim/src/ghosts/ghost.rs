@@ -3,7 +3,7 @@
 use super::GhostCounts;
 use super::fit::SeenCancel;
 use super::score::{CancelSums, Score};
-use crate::queue::{Mode, QueueDecay, Sizes, units_to_lots};
+use crate::queue::{Cancel, Mode, QueueDecay, Reaction, Sizes, units_to_lots};
 use crate::types::{AHEAD_ONE, KIND_TRADE, Nanos, Side, Tick, TickIndex};
 
 /// A row of a level and its size before and after.
@@ -238,7 +238,15 @@ impl Ghost {
                 belief.cancels.add(p, is_ahead);
             }
             let part = |mode, ahead: i64, draw: f64| {
-                model.part_ahead(mode, ahead, level, cancelled, is_size_behind, || draw)
+                let cancel = Cancel {
+                    ahead,
+                    level,
+                    cancelled,
+                    is_size_behind,
+                    // A ghost is not there: nobody minds it.
+                    reaction: Reaction::NONE,
+                };
+                model.part_ahead(mode, cancel, || draw)
             };
             belief.ahead -= part(Mode::Expected, belief.ahead, 0.0);
             let paths = &mut self.paths[index * draws.len()..(index + 1) * draws.len()];
