@@ -32,7 +32,7 @@ endef
 export LIST_REQUIREMENTS
 
 .PHONY: help setup demo test lint format stubtest rust-test pytest test-slow test-browser packaging-test docs-check \
-	corruptions properties fuzz bench bench-data bench-memory bench-sweep clean
+	corruptions properties fuzz peer-check paired-variance bench bench-data bench-memory bench-sweep clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -114,6 +114,12 @@ fuzz: ## coverage-guided inputs for the tape reader, then for commands, ten minu
 		{ echo "cargo-fuzz and a nightly toolchain are needed: cargo install cargo-fuzz; rustup toolchain install nightly" >&2; exit 1; }
 	cd rustsim && for target in tape_reader commands; do $(CARGO) +nightly fuzz run --sanitizer none $$target -- \
 		-max_total_time=$(FUZZ_SECONDS) -max_len=3000 -print_final_stats=1; done
+
+peer-check: setup ## order by order beside hftbacktest on the same feeds (HBT_PYTHON names its Python); writes docs/peers.md
+	$(PY) -m benches.peer_check --write
+
+paired-variance: setup ## how much keyed streams reduce the variance of a paired difference; writes docs/statistics.md
+	$(PY) -m benches.paired_variance --write
 
 bench: setup ## replay and maker beside hftbacktest on the same feed; writes build/bench.json
 	$(PY) -m benches.replay_bench

@@ -28,13 +28,15 @@ fn seeds() -> Range<u64> {
 /// Every model in every mode, with parameters that depend on the seed.
 fn models(seed: u64) -> Vec<QueueSpec> {
     let mut specs = Vec::new();
-    for &name in QueueDecay::NAMES {
+    // `l3` draws nothing and has no bounds: rows with joins say where lots left, and these have none.
+    for &name in QueueDecay::NAMES.iter().filter(|name| **name != "l3") {
         for mode in [Mode::Expected, Mode::Sampled] {
             specs.push(QueueSpec {
                 model: name.into(),
                 n: [1.0, 1.5, 2.0, 3.0, 8.0][(seed % 5) as usize],
                 alpha: [-1.81, 0.0, 1.2][(seed % 3) as usize],
                 beta: [0.59, 1.0][(seed % 2) as usize],
+                gamma: [-3.0, 0.0, 2.0][(seed % 3) as usize],
                 mode,
                 ..QueueSpec::default()
             });
@@ -99,8 +101,8 @@ fn volume_is_conserved_and_back_and_front_bound_every_model() {
     assert!(faults.is_empty(), "{}", faults.join("\n"));
     let (differing, count) = (differing.into_inner(), range.end - range.start);
     eprintln!(
-        "{count} sequences, seeds {range:?}, {} models in two modes: the bounds differ in {differing}",
-        QueueDecay::NAMES.len()
+        "{count} sequences, seeds {range:?}, {} models and modes: the bounds differ in {differing}",
+        models(0).len()
     );
     assert!(
         count < 100 || differing * 10 > count,
