@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use rustsim::error::Result;
 use rustsim::host::Host;
+use rustsim::ledger::ChargeSpec;
 use rustsim::queue::{Mode, QueueSpec};
 use rustsim::replay::{Strategy, Wake, WakeFilter, replay};
 use rustsim::sim::{Outcomes, RunOptions, SimulatedExchange};
-use rustsim::spec::SimSpec;
+use rustsim::spec::{SimSpec, World};
 use rustsim::types::{
     EventKind, FLAG_LAST, KIND_LEVEL, KIND_TRADE, Lots, Nanos, OrderId, OrderRequest, OrderType,
     Side, TakePolicy, Tick, TimeInForce,
@@ -392,4 +393,89 @@ fn shifted_time_and_price_shift_the_result_and_nothing_else() {
     assert!(!base.fills().is_empty());
     assert_eq!(base.equity2(), shifted.equity2());
     assert_eq!(base.fills().len(), shifted.fills().len());
+}
+
+#[test]
+fn a_charge_without_takers_is_zero_and_changes_nothing_else() {
+    for seed in 0..SEEDS / 5 {
+        let free = run(seed, spec("uniform", Mode::Expected, 2e6));
+        for charge in [
+            ChargeSpec::SquareRoot {
+                y: 1.0,
+                daily_sigma_bp: 100.0,
+                daily_volume_lots: 1_000.0,
+                parent_gap_ns: MS,
+            },
+            ChargeSpec::Propagator {
+                g0_ticks: 1.0,
+                delta: 0.5,
+                tau0_ns: 1e6,
+                gamma: 0.5,
+            },
+        ] {
+            let mut charged = spec("uniform", Mode::Expected, 2e6);
+            charged.impact.charge = Some(charge);
+            let charged = run(seed, charged);
+            // Every order of these schedules is post-only.
+            assert_eq!(charged.ledger.impact_total(), Some(0), "seed {seed}");
+            assert_eq!(charged.log, free.log, "seed {seed}");
+            assert_eq!(charged.ledger.equity2(), free.ledger.equity2());
+        }
+    }
+}
+
+#[test]
+fn a_reaction_keeps_to_the_bounds_and_makes_us_wait() {
+    let with = |seed, kappa: f64| {
+        let mut spec = spec("uniform", Mode::Expected, 2e6);
+        spec.impact.reaction = kappa;
+        filled(&run(seed, spec))
+    };
+    let (mut sooner, mut later) = (0, 0);
+    for seed in 0..SEEDS {
+        let front = filled(&run(seed, spec("front", Mode::Expected, 2e6)));
+        let back = filled(&run(seed, spec("back", Mode::Expected, 2e6)));
+        let none = with(seed, 0.0);
+        for kappa in [-1.0, 1.0] {
+            let lots = with(seed, kappa);
+            for id in 1..=12 {
+                let get = |fills: &BTreeMap<OrderId, Lots>| fills.get(&id).copied().unwrap_or(0);
+                assert!(
+                    get(&back) <= get(&lots) && get(&lots) <= get(&front),
+                    "seed {seed}, kappa {kappa}, order {id}"
+                );
+            }
+            let (all, base) = (lots.values().sum::<Lots>(), none.values().sum::<Lots>());
+            if kappa < 0.0 {
+                sooner += all - base;
+            } else {
+                later += base - all;
+            }
+        }
+    }
+    assert!(
+        sooner > 0 && later > 0,
+        "{sooner} lots sooner, {later} later"
+    );
+}
+
+#[test]
+fn the_naive_world_fills_at_least_what_queues_allow() {
+    let (mut naive_lots, mut live_lots) = (0, 0);
+    for seed in 0..SEEDS {
+        let live = filled(&run(seed, spec("front", Mode::Expected, 0.0)));
+        let mut naive = spec("uniform", Mode::Expected, 0.0);
+        naive.world = World::Naive;
+        let naive = filled(&run(seed, naive));
+        for (id, lots) in &live {
+            let touched = naive.get(id).copied().unwrap_or(0);
+            assert!(
+                touched >= *lots,
+                "seed {seed}, order {id}: {touched} < {lots}"
+            );
+        }
+        naive_lots += naive.values().sum::<Lots>();
+        live_lots += live.values().sum::<Lots>();
+    }
+    assert!(naive_lots > live_lots, "{naive_lots} against {live_lots}");
 }
