@@ -10,6 +10,7 @@ mod recorded;
 mod sight;
 
 pub mod book;
+pub mod certificate;
 pub mod error;
 pub mod file_hash;
 pub mod gateway;

@@ -1,7 +1,8 @@
 //! Own resting orders: one FIFO `OrderQueue` per side, best price first and in arrival order within a price.
 
+use crate::certificate::Certificate;
 use crate::queue::Sizes;
-use crate::types::{AHEAD_ONE, Lots, Nanos, OrderId, Side, TickIndex};
+use crate::types::{AHEAD_ONE, AHEAD_SHIFT, Lots, Nanos, OrderId, Side, TickIndex};
 
 /// What is known about the volume ahead of an own order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +34,8 @@ pub(crate) struct RestingOrder {
     pub(crate) ahead_at_arrival: i64,
     pub(crate) post_only: bool,
     pub(crate) session: u8,
+    /// Bounds of the queue position and of the fills, if they are kept.
+    pub(crate) certificate: Option<Certificate>,
     /// What the rows of orders say (model `l3`).
     pub(crate) place: Place,
 }
@@ -51,6 +54,23 @@ pub(crate) struct Place {
 impl RestingOrder {
     pub(crate) fn leaves(&self) -> Lots {
         self.total - self.filled
+    }
+
+    /// The place is known from here on: the whole display is ahead.
+    pub(crate) fn become_known(&mut self, lots: i32) {
+        self.knowledge = Knowledge::Followed;
+        self.ahead = Lots::from(lots) << AHEAD_SHIFT;
+        if let Some(certificate) = &mut self.certificate {
+            certificate.become_known(lots);
+        }
+    }
+
+    /// No more can be ahead than the level shows.
+    pub(crate) fn cap(&mut self, lots: i32) {
+        self.ahead = self.ahead.min(Lots::from(lots) << AHEAD_SHIFT);
+        if let Some(certificate) = &mut self.certificate {
+            certificate.cap(lots);
+        }
     }
 
     /// Returns the OPI as the ledger wants it: -1 if unknown.

@@ -183,6 +183,14 @@ impl SimulatedExchange {
         (order.knowledge != Knowledge::Unknown).then(|| units_to_lots(order.ahead))
     }
 
+    /// Returns the least and the greatest OPI of a resting order in lots, whatever the queue model; `None` without certificates, and where `queue_ahead` is.
+    #[must_use]
+    pub fn queue_ahead_range(&self, id: OrderId) -> Option<(Lots, Lots)> {
+        let order = self.matching.resting(id)?;
+        let certificate = order.certificate.as_ref()?;
+        (order.knowledge != Knowledge::Unknown).then(|| certificate.range())
+    }
+
     /// Returns the displayed size of a level on the exchange clock.
     #[must_use]
     pub fn level_lots(&self, side: Side, price: TickIndex) -> i32 {
@@ -331,10 +339,11 @@ impl SimulatedExchange {
                 fill,
                 session,
             } = outcome;
-            if let Some(fill) = fill {
+            event.local_ns = self.link.report_ns(session, event.exch_ns);
+            if let Some(mut fill) = fill {
+                fill.local_ns = event.local_ns;
                 self.ledger.on_fill(&fill)?;
             }
-            event.local_ns = self.link.report_ns(session, event.exch_ns);
             self.record(&event);
             self.replies.push(event.local_ns, event);
         }
@@ -475,7 +484,7 @@ impl SimulatedExchange {
                 ));
             }
         }
-        for order in self.matching.drain_resting() {
+        for order in self.matching.drain_resting(end_ns) {
             open.push(expired_event(
                 order.id,
                 order.side,
@@ -488,6 +497,9 @@ impl SimulatedExchange {
         for event in &open {
             self.record(event);
         }
+        let certificates = std::mem::take(&mut self.matching.certificates);
+        let certificates = self.spec.certificates.then_some(certificates);
+        self.ledger.judge(self.matching.arrivals, certificates);
         self.ledger.finish(end_ns)?;
         for (_, value) in self.ledger.totals() {
             self.digest.add_integer(value);

@@ -233,6 +233,8 @@ pub struct SimSpec {
     pub impact: ImpactSpec,
     /// How much of a market is simulated.
     pub world: World,
+    /// Whether every own resting order carries the bounds of its queue position and fills.
+    pub certificates: bool,
     /// Study seed.
     pub seed: u64,
     /// Replication of the random streams.
@@ -345,6 +347,7 @@ impl SimSpec {
             ("latency", self.latency == LinkSpec::default()),
             ("queue", self.queue == QueueSpec::default()),
             ("impact", self.impact == ImpactSpec::default()),
+            ("certificates", !self.certificates),
         ] {
             require(is_default, || {
                 format!("{key}: the naive world has none; remove the key, or world: naive")

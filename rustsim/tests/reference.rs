@@ -13,6 +13,7 @@ pub mod twin; // for rustsim/fuzz, which compares the same way
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use rustsim::certificate::OrderCertificate;
 use rustsim::error::Result;
 use rustsim::host::Host;
 use rustsim::latency::LatencySpec;
@@ -151,6 +152,7 @@ pub fn spec_of(rules: &Rules) -> SimSpec {
         "queue": queue,
         "rules": {"amend_below_filled": if rules.below_filled_cancels { "cancel" } else { "reject" }},
         "impact": {"half_life_ns": rules.half_life_ns, "reaction": rules.kappa, "charge": rules.charge},
+        "certificates": rules.certificates,
         "seed": rules.seed, "replication": rules.replication,
     });
     if rules.is_naive {
@@ -256,6 +258,7 @@ pub fn check_equal(
     outcomes: &Outcomes,
     moments: &[(Moment, Vec<bool>)],
     story: &Story,
+    certificates: bool,
 ) -> std::result::Result<(), String> {
     let lines = |events: &[OrderEvent]| events.iter().map(essence).collect::<Vec<_>>();
     compare("event", &lines(&outcomes.log), &lines(&story.log))?;
@@ -267,12 +270,18 @@ pub fn check_equal(
         .iter()
         .map(|record| {
             format!(
-                "{:?} fee {} tax {} impact {} position {} mid2 {}",
-                record.fill, record.fee, record.tax, record.impact, record.position, record.mid2
+                "{:?} markouts {:?} fee {} tax {} impact {} position {} mid2 {}",
+                record.fill,
+                record.markout2,
+                record.fee,
+                record.tax,
+                record.impact,
+                record.position,
+                record.mid2
             )
         })
         .collect();
-    compare("fill", &fills, &story.account.fill_lines())?;
+    compare("fill", &fills, &story.account.fill_lines(certificates))?;
     let ledger: BTreeMap<&str, i64> = outcomes.ledger.totals().into_iter().collect();
     let account = story.account.totals();
     for (name, value) in &ledger {
@@ -291,10 +300,33 @@ pub fn check_equal(
         ));
     }
     let metrics: BTreeMap<&str, f64> = outcomes.ledger.metrics().into_iter().collect();
-    if (metrics["own_share_p95"] - story.account.own_share_p95()).abs() > 1e-12 {
-        return Err("own share differs".to_owned());
+    for (name, percent) in [
+        ("own_share_p50", 50.0),
+        ("own_share_p95", 95.0),
+        ("own_share_max", 100.0),
+    ] {
+        if (metrics[name] - story.account.own_share(percent)).abs() > 1e-12 {
+            return Err(format!("{name} differs"));
+        }
     }
-    Ok(())
+    let kept = certificates.then_some(story.certificates.as_slice());
+    let orders = |list: &[OrderCertificate]| {
+        list.iter()
+            .map(|order| format!("{order:?}"))
+            .collect::<Vec<_>>()
+    };
+    compare(
+        "certificate",
+        &orders(outcomes.ledger.certificates()),
+        &orders(kept.unwrap_or_default()),
+    )?;
+    let side: BTreeMap<&str, i64> = outcomes.ledger.side_totals().into_iter().collect();
+    let twin = story.account.side_totals(kept);
+    if side == twin {
+        Ok(())
+    } else {
+        Err(format!("side totals: engine {side:?}, twin {twin:?}"))
+    }
 }
 
 fn seeds() -> std::ops::Range<u64> {
@@ -353,7 +385,7 @@ fn compare_random_runs(
             first_row as u64,
             &mut Gambler::new(seed, rows.len() as u32),
         );
-        if let Err(difference) = check_equal(&outcomes, &moments, &story) {
+        if let Err(difference) = check_equal(&outcomes, &moments, &story, rules.certificates) {
             failures.push(format!("seed {seed}: {difference}\n{rules:?}"));
         }
         if rules.is_naive {
@@ -409,7 +441,7 @@ fn engine_and_twin_agree_on_a_recorded_hour() {
             start as u64,
             &mut Gambler::slow(seed, 4_000, 4),
         );
-        if let Err(difference) = check_equal(&outcomes, &moments, &story) {
+        if let Err(difference) = check_equal(&outcomes, &moments, &story, rules.certificates) {
             panic!("{difference}\n{rules:?}");
         }
         let totals: BTreeMap<&str, i64> = outcomes.ledger.totals().into_iter().collect();
@@ -477,6 +509,7 @@ fn recorded_hour_rules(has_local: bool) -> Vec<Rules> {
         is_naive: false,
         kappa: 0.0,
         charge: None,
+        certificates: true,
         ..base
     };
     let sampled = Rules {

@@ -94,7 +94,8 @@ pub(super) fn check(ledger: &ShadowLedger) -> Result<()> {
         }
     }
     check_impact(ledger)?;
-    check_markouts(ledger)
+    check_markouts(ledger)?;
+    check_certificates(ledger)
 }
 
 fn check_impact(ledger: &ShadowLedger) -> Result<()> {
@@ -172,16 +173,49 @@ fn check_markouts(ledger: &ShadowLedger) -> Result<()> {
     for (index, horizon) in markout::HORIZONS_NS.iter().enumerate() {
         let dropped = usize::try_from(markouts.dropped[index]).unwrap_or(usize::MAX);
         let known = ledger.fills.len().saturating_sub(dropped);
-        let lots: Lots = ledger.fills[..known]
-            .iter()
-            .map(|record| record.fill.lots)
-            .sum();
-        if lots != markouts.lots[index] {
+        let (mut lots, mut half_tick_lots) = (0, 0);
+        for record in &ledger.fills[..known] {
+            lots += record.fill.lots;
+            half_tick_lots += record.markout2[index].unwrap_or(0) * record.fill.lots;
+        }
+        let kept = (markouts.lots[index], markouts.half_tick_lots[index]);
+        if kept != (lots, half_tick_lots) {
             return Err(Error::Ledger(format!(
-                "markouts at {horizon} ns: the account has {} lots, the fill log {lots}",
-                markouts.lots[index]
+                "markouts at {horizon} ns: the account has lots and half ticks {kept:?}, the fill log {:?}",
+                (lots, half_tick_lots)
             )));
         }
     }
     Ok(())
+}
+
+fn check_certificates(ledger: &ShadowLedger) -> Result<()> {
+    let Some(certificates) = &ledger.certificates else {
+        return Ok(());
+    };
+    let mut filled = 0;
+    for certificate in certificates {
+        let lots = [
+            0,
+            certificate.certain_lots,
+            certificate.filled_lots,
+            certificate.possible_lots,
+            certificate.rested_lots,
+        ];
+        if !lots.is_sorted() {
+            return Err(Error::Ledger(format!(
+                "certificate of order {}: certain, filled, possible and rested lots are {:?}",
+                certificate.order_id,
+                &lots[1..]
+            )));
+        }
+        filled += certificate.filled_lots;
+    }
+    if filled == ledger.maker_lots {
+        return Ok(());
+    }
+    Err(Error::Ledger(format!(
+        "certificates: {filled} lots are filled, the account has {}",
+        ledger.maker_lots
+    )))
 }

@@ -136,6 +136,10 @@ impl ShadowLedger {
             ("inventory_max_lots", self.inventory_max as f64),
             ("inventory_mean_lots", mean(self.lot_ns as f64, span_ns)),
             (
+                "inventory_peak_time_share",
+                mean(self.peak_ns as f64, span_ns),
+            ),
+            (
                 "opi_at_arrival_mean_lots",
                 ahead_lots(sums.ahead_at_arrival_units, sums.arrivals_known),
             ),
@@ -152,13 +156,16 @@ impl ShadowLedger {
             ("markout_30s_ticks", markout(2)),
             ("spread_capture", self.spread2 as f64 / 2.0),
             ("inventory_pnl", self.inventory2 as f64 / 2.0),
-            ("own_share_p95", self.own_share_p95()),
             ("pnl_per_minute_sd", self.increments.deviation()),
             ("pnl_per_minute_downside", self.increments.downside()),
             ("sharpe_per_minute", self.increments.sharpe()),
             ("sortino_per_minute", self.increments.sortino()),
             ("orders", counts.orders_sent as f64),
             ("cancels", counts.cancels_sent as f64),
+            (
+                "cancel_to_fill",
+                mean(counts.cancelled as f64, sums.orders_filled),
+            ),
             ("amends", counts.amends_sent as f64),
             ("rejects", counts.rejected.iter().sum::<i64>() as f64),
             ("rejects_post_only", rejected(Reason::PostOnly)),
@@ -173,6 +180,7 @@ impl ShadowLedger {
             ("expired", counts.expired as f64),
         ];
         metrics.extend(self.impact_metrics(net));
+        metrics.extend(self.validity_metrics());
         metrics
     }
 
@@ -184,26 +192,10 @@ impl ShadowLedger {
             vec![("impact_cost", cost), ("net_pnl_after_impact", net - cost)]
         })
     }
-
-    /// Returns the 95th percentile (nearest rank) of own fill over causing print, over fills that a print caused.
-    #[expect(clippy::cast_precision_loss, reason = "lots of one print")]
-    fn own_share_p95(&self) -> f64 {
-        let caused = self
-            .fills
-            .iter()
-            .map(|record| &record.fill)
-            .filter(|fill| fill.cause_lots > 0);
-        let mut shares: Vec<f64> = caused
-            .map(|fill| fill.lots as f64 / fill.cause_lots as f64)
-            .collect();
-        shares.sort_unstable_by(f64::total_cmp);
-        let rank = (shares.len() * 95).div_ceil(100);
-        rank.checked_sub(1).map_or(0.0, |index| shares[index])
-    }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "figures for people")]
-fn mean(sum: f64, count: i64) -> f64 {
+pub(super) fn mean(sum: f64, count: i64) -> f64 {
     if count > 0 { sum / count as f64 } else { 0.0 }
 }
 

@@ -23,7 +23,9 @@ mod impact;
 mod increments;
 mod markout;
 mod metrics;
+mod validity;
 
+use crate::certificate::OrderCertificate;
 use crate::error::{Error, Result};
 use crate::types::{Liquidity, Lots, Money, Nanos, OrderEvent, OrderId, Side, TickIndex};
 use basis::{AverageBasis, FifoBasis, greatest_common_divisor};
@@ -41,6 +43,8 @@ use markout::Markouts;
 pub struct FillInput {
     /// When.
     pub exch_ns: Nanos,
+    /// When the strategy sees it.
+    pub local_ns: Nanos,
     /// Of which order.
     pub order_id: OrderId,
     /// Side of the order.
@@ -53,12 +57,24 @@ pub struct FillInput {
     pub liquidity: Liquidity,
     /// Market volume ahead just before the cause, in 1/2^20 lot; -1 unknown.
     pub ahead_units: i64,
+    /// Least market volume ahead just before the cause, whatever the queue model, in lots; -1 unknown or no certificates.
+    pub ahead_front_lots: Lots,
+    /// Greatest market volume ahead just before the cause; -1 unknown or no certificates.
+    pub ahead_back_lots: Lots,
+    /// Lots of the order that its cause fills under every queue model.
+    pub certain_lots: Lots,
     /// When the order came to rest, or arrived.
     pub arrival_ns: Nanos,
     /// Market volume ahead when the order came to rest, in 1/2^20 lot; -1 unknown.
     pub ahead_at_arrival_units: i64,
     /// Size of the print that caused the fill, 0 if there was none.
     pub cause_lots: Lots,
+    /// Row of that print, -1 if there was none.
+    pub cause_row: i64,
+    /// Whether that print was smaller than the open lots of the order and all that had to fill before them.
+    pub is_short_print: bool,
+    /// Whether a taker fill was at a price behind the best one displayed.
+    pub is_beyond_best: bool,
     /// Whether the order had no fill before.
     pub is_first_fill: bool,
 }
@@ -80,6 +96,8 @@ pub struct FillRecord {
     pub mid2: i64,
     /// Twice the equity after the fill.
     pub equity2: i64,
+    /// Gain per lot in half ticks, 1, 5 and 30 s later; none if the data ended before.
+    pub markout2: [Option<i64>; 3],
 }
 
 /// The account.
@@ -112,6 +130,8 @@ pub struct ShadowLedger {
     inventory_max: Lots,
     /// Integral of |position| over time, up to `held_until_ns`.
     lot_ns: i128,
+    /// Time with the largest |position| so far.
+    peak_ns: Nanos,
     held_until_ns: Nanos,
     first_ns: Option<Nanos>,
     fifo: FifoBasis,
@@ -123,6 +143,17 @@ pub struct ShadowLedger {
     /// None: no line for it either.
     impact: Option<ImpactCharge>,
     fills: Vec<FillRecord>,
+    arrivals: Arrivals,
+    certificates: Option<Vec<OrderCertificate>>,
+}
+
+/// What own orders met when they came to rest, summed over those with a known place.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Arrivals {
+    /// Own lots.
+    pub(crate) own_lots: Lots,
+    /// Displayed lots of their levels.
+    pub(crate) displayed_lots: Lots,
 }
 
 impl ShadowLedger {
@@ -149,6 +180,7 @@ impl ShadowLedger {
             lots: 0,
             inventory_max: 0,
             lot_ns: 0,
+            peak_ns: 0,
             held_until_ns: 0,
             first_ns: None,
             fifo: FifoBasis::default(),
@@ -159,6 +191,8 @@ impl ShadowLedger {
             counts: Counts::default(),
             impact: None,
             fills: Vec::new(),
+            arrivals: Arrivals::default(),
+            certificates: None,
         }
     }
 
@@ -215,7 +249,10 @@ impl ShadowLedger {
         if fill.liquidity == Liquidity::Maker {
             self.maker_lots += fill.lots;
         }
-        self.inventory_max = self.inventory_max.max(self.position.abs());
+        if self.position.abs() > self.inventory_max {
+            self.inventory_max = self.position.abs();
+            self.peak_ns = 0;
+        }
         let impact = match &mut self.impact {
             Some(charge) => charge.charge(fill)?,
             None => 0,
@@ -223,7 +260,7 @@ impl ShadowLedger {
         let equity2 = self.marked_equity2()?;
         self.equity.sample(fill.exch_ns, equity2)?;
         self.increments.sample(fill.exch_ns, equity2)?;
-        self.markouts.push(fill.exch_ns, fill.price, signed_lots);
+        self.markouts.expect(fill.exch_ns);
         self.fills.push(FillRecord {
             fill: *fill,
             fee,
@@ -232,6 +269,7 @@ impl ShadowLedger {
             position: self.position,
             mid2: self.mid2,
             equity2,
+            markout2: [None; 3],
         });
         self.update_idle();
         Some(())
@@ -240,7 +278,8 @@ impl ShadowLedger {
     /// Brings the mid and what follows from it up to the fill.
     fn book_mark(&mut self, fill: &FillInput) -> Option<()> {
         if !self.has_mid {
-            self.markouts.settle_before(fill.exch_ns, self.mid2)?;
+            self.markouts
+                .settle_before(fill.exch_ns, self.mid2, &mut self.fills)?;
             self.mid2 = 2 * i64::from(fill.price);
         }
         self.inventory2 = self.inventory2_now()?;
@@ -268,7 +307,8 @@ impl ShadowLedger {
     }
 
     fn mark(&mut self, exch_ns: Nanos, mid2: i64) -> Option<()> {
-        self.markouts.settle_before(exch_ns, self.mid2)?;
+        self.markouts
+            .settle_before(exch_ns, self.mid2, &mut self.fills)?;
         self.mid2 = mid2;
         if !self.has_mid {
             self.has_mid = true;
@@ -286,7 +326,7 @@ impl ShadowLedger {
     fn update_idle(&mut self) {
         let is_idle = self.has_mid && self.position == 0;
         self.idle_until_ns = if is_idle {
-            self.markouts.due_ns()
+            self.markouts.due_ns
         } else {
             Nanos::MIN
         };
@@ -301,6 +341,9 @@ impl ShadowLedger {
     fn hold_until(&mut self, exch_ns: Nanos) {
         self.begin(exch_ns);
         self.lot_ns = self.lot_ns_at(exch_ns);
+        if self.position != 0 && self.position.abs() == self.inventory_max {
+            self.peak_ns += exch_ns - self.held_until_ns;
+        }
         self.held_until_ns = exch_ns;
     }
 
@@ -355,7 +398,7 @@ impl ShadowLedger {
     }
 
     fn seal(&mut self, end_ns: Nanos) -> Option<()> {
-        self.markouts.finish(end_ns, self.mid2)?;
+        self.markouts.finish(end_ns, self.mid2, &mut self.fills)?;
         self.hold_until(end_ns);
         self.lot_us()?;
         self.inventory2 = self.inventory2_now()?;

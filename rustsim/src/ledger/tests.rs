@@ -15,9 +15,15 @@ fn schedule() -> FeeSchedule {
     }
 }
 
-fn fill(exch_ns: Nanos, signed_lots: Lots, price: TickIndex, liquidity: Liquidity) -> FillInput {
+pub(super) fn fill(
+    exch_ns: Nanos,
+    signed_lots: Lots,
+    price: TickIndex,
+    liquidity: Liquidity,
+) -> FillInput {
     FillInput {
         exch_ns,
+        local_ns: exch_ns,
         order_id: 1,
         side: if signed_lots > 0 {
             Side::Bid
@@ -28,9 +34,15 @@ fn fill(exch_ns: Nanos, signed_lots: Lots, price: TickIndex, liquidity: Liquidit
         lots: signed_lots.abs(),
         liquidity,
         ahead_units: 0,
+        ahead_front_lots: -1,
+        ahead_back_lots: -1,
+        certain_lots: 0,
         arrival_ns: exch_ns,
         ahead_at_arrival_units: 0,
         cause_lots: 0,
+        cause_row: -1,
+        is_short_print: false,
+        is_beyond_best: false,
         is_first_fill: false,
     }
 }
@@ -150,6 +162,7 @@ fn queue_figures_come_from_makers_with_a_known_place() {
         ahead_at_arrival_units: 10 * AHEAD_ONE,
         arrival_ns: 0,
         cause_lots,
+        cause_row: cause_lots,
         is_first_fill,
         ..fill(2 * SECOND, lots, 100, Liquidity::Maker)
     };

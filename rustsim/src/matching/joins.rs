@@ -4,7 +4,8 @@
 //! `displaced` are lots that the record lost to a print which earlier own orders took here: they would still stand ahead.
 
 use super::Matching;
-use super::market::maker_fill;
+use super::market::{Print, maker_fill};
+use crate::certificate::close_filled;
 use crate::consumed::units;
 use crate::order_queue::{Knowledge, Place, RestingOrder, share_trade};
 use crate::recorded::TradeChange;
@@ -22,6 +23,9 @@ impl RestingOrder {
     fn set_ahead(&mut self, recorded: i64, displaced: i64) {
         self.ahead = recorded + displaced;
         self.place.displaced = displaced;
+        if let Some(certificate) = &mut self.certificate {
+            certificate.follow(self.ahead);
+        }
     }
 
     /// Returns whether the recorded order of that join stands ahead.
@@ -99,7 +103,13 @@ impl Matching {
         ordinal: u64,
     ) {
         let traded = Lots::from(row.qty);
-        let Self { own, output, .. } = self;
+        let print = Print::of(row, ordinal);
+        let Self {
+            own,
+            output,
+            certificates,
+            ..
+        } = self;
         let level = own[side as usize].level_mut(row.price);
         if is_visible {
             for order in &mut *level {
@@ -134,12 +144,17 @@ impl Matching {
             queue.iter().map(|(_, before, leaves)| (*before, *leaves)),
             |_, lots| fills.push(lots),
         ));
-        for ((index, ..), lots) in queue.into_iter().zip(fills) {
+        let mut own_before = 0;
+        for ((index, _, open), lots) in queue.into_iter().zip(fills) {
             if lots > 0 {
                 let is_named = row.join != UNNAMED;
                 self.fills_out_of_turn += u64::from(is_named && level[index].recorded() > 0);
-                output.push(maker_fill(&mut level[index], lots, row.exch_ns, traded));
+                let order = &mut level[index];
+                let certified = order.certify(|certificate| certificate.fill(lots));
+                let fill = maker_fill(order, lots, row.exch_ns, print, own_before, certified);
+                output.push(fill);
             }
+            own_before += open;
         }
         for (index, order) in level.iter_mut().enumerate() {
             if order.knowledge == Knowledge::Unknown {
@@ -155,6 +170,7 @@ impl Matching {
             }
         }
         let own = &mut own[side as usize];
+        close_filled(own, row.exch_ns, certificates);
         own.drop_filled();
         settle(own.level_mut(row.price), units(Lots::from(change.after)));
     }

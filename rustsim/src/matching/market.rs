@@ -1,6 +1,7 @@
 //! Market rows against own resting orders (`docs/semantics.md` sections 3 and 4).
 
 use super::{Crossing, Matching, Outcome};
+use crate::certificate::{Certificate, Certified, close_filled};
 use crate::consumed::units;
 use crate::error::Result;
 use crate::ledger::FillInput;
@@ -9,8 +10,8 @@ use crate::queue::{Cancel, Reaction};
 use crate::recorded::TradeChange;
 use crate::rng::Purpose;
 use crate::types::{
-    EventKind, FLAG_GAP, FLAG_INDICATIVE, FLAG_OUT_OF_VIEW, KIND_CLEAR, KIND_LEVEL, Liquidity,
-    Lots, Nanos, OrderEvent, Reason, Side, Tick, TickIndex,
+    AHEAD_ONE, EventKind, FLAG_GAP, FLAG_INDICATIVE, FLAG_OUT_OF_VIEW, KIND_CLEAR, KIND_LEVEL,
+    Liquidity, Lots, Nanos, OrderEvent, Reason, Side, Tick, TickIndex,
 };
 
 impl Matching {
@@ -108,6 +109,7 @@ impl Matching {
         for order in self.own.iter_mut().flat_map(OrderQueue::orders_mut) {
             order.ahead_before_decrease = None;
             order.sizes_behind.settle();
+            order.certificate.iter_mut().for_each(Certificate::forget);
         }
     }
 
@@ -148,16 +150,18 @@ impl Matching {
         if self.by_join {
             return self.level_own_by_join(row, side, before, ordinal);
         }
-        let after = units(Lots::from(row.qty));
         if row.qty < before {
             for order in self.own[side as usize].level_mut(row.price) {
-                let known = match order.knowledge {
-                    Knowledge::Unknown if row.qty == 0 => None,
-                    // Now it is known that the whole display was ahead.
-                    Knowledge::Unknown => Some(units(Lots::from(before))),
-                    Knowledge::Hidden | Knowledge::Followed => Some(order.ahead),
-                };
-                order.ahead_before_decrease = order.ahead_before_decrease.or(known);
+                // If the place is only known from here on, the whole display was ahead.
+                let display = (order.knowledge == Knowledge::Unknown).then_some(before);
+                if display.is_some() && row.qty == 0 {
+                    continue;
+                }
+                let known = display.map_or(order.ahead, |lots| units(lots.into()));
+                order.ahead_before_decrease.get_or_insert(known);
+                if let Some(certificate) = &mut order.certificate {
+                    certificate.remember(display);
+                }
             }
             self.cancel_at_level(side, row.price, before, row.qty, row.exch_ns, ordinal);
         }
@@ -165,8 +169,7 @@ impl Matching {
             match order.knowledge {
                 Knowledge::Unknown if row.qty == 0 => {}
                 Knowledge::Unknown => {
-                    order.knowledge = Knowledge::Followed;
-                    order.ahead = after;
+                    order.become_known(row.qty);
                 }
                 Knowledge::Hidden | Knowledge::Followed => {
                     if self.queue.reads_sizes()
@@ -176,7 +179,7 @@ impl Matching {
                         order.sizes_behind.add(row.qty - before);
                     }
                     order.knowledge = Knowledge::Followed;
-                    order.ahead = order.ahead.min(after);
+                    order.cap(row.qty);
                 }
             }
             if row.qty == 0 {
@@ -200,6 +203,7 @@ impl Matching {
         let reaction = Reaction::new(self.kappa, own_lots, Lots::from(before));
         let mut drawn = None;
         let mut ahead_of_last = 0;
+        let mut bounds_of_last = (0, 0);
         for order in self.own[side as usize].level_mut(price) {
             if order.knowledge != Knowledge::Followed {
                 continue;
@@ -221,6 +225,9 @@ impl Matching {
                 .max(ahead_of_last)
                 .min(units(Lots::from(after)));
             ahead_of_last = order.ahead;
+            if let Some(certificate) = &mut order.certificate {
+                certificate.cancel(before, after, &mut bounds_of_last);
+            }
         }
     }
 
@@ -231,8 +238,8 @@ impl Matching {
             .best()
             .is_some_and(|best| side.is_better(best, row.price) && !self.is_naive())
         {
-            let lots = Lots::from(row.qty);
-            self.fill_better(side, row.price, row.exch_ns, lots, |price, limit| {
+            let print = Print::of(row, ordinal);
+            self.fill_better(side, row.price, row.exch_ns, print, |price, limit| {
                 side.is_better(price, limit)
             });
         }
@@ -272,29 +279,42 @@ impl Matching {
         let size_before = change.before + change.credit;
         for order in self.own[side as usize].level_mut(row.price) {
             if order.knowledge == Knowledge::Unknown && is_visible {
-                order.knowledge = Knowledge::Followed;
-                order.ahead = units(Lots::from(size_before));
+                order.become_known(size_before);
             }
             if let (true, Knowledge::Followed, Some(ahead)) =
                 (reordered, order.knowledge, order.ahead_before_decrease)
             {
                 order.ahead = ahead;
                 order.sizes_behind.put_back();
+                order.certificate.iter_mut().for_each(Certificate::restore);
             }
         }
-        self.trade_own_fill(row, side);
-        let after = units(Lots::from(change.after + rest));
+        self.trade_own_fill(row, side, Print::of(row, ordinal));
         let mut ahead_of_last = 0;
+        let mut bounds_of_last = (0, 0);
         for order in self.own[side as usize].level_mut(row.price) {
             let is_followed = order.knowledge == Knowledge::Followed;
             if is_followed {
                 // An order that joined between decrease and print was not set back as far as those before it.
-                order.ahead = order.ahead.max(ahead_of_last).min(after);
+                order.ahead = order.ahead.max(ahead_of_last);
+                if let Some(certificate) = &mut order.certificate {
+                    certificate.stay_behind(bounds_of_last);
+                }
+                order.cap(change.after + rest);
                 ahead_of_last = order.ahead;
+                bounds_of_last = order.certificate.map_or((0, 0), |bounds| bounds.range());
             }
             if reordered {
                 // What is left of the decrease comes after the print.
-                order.ahead_before_decrease = (is_followed && rest > 0).then_some(order.ahead);
+                let has_rest = is_followed && rest > 0;
+                order.ahead_before_decrease = has_rest.then_some(order.ahead);
+                order.certificate.iter_mut().for_each(|certificate| {
+                    if has_rest {
+                        certificate.remember_rest();
+                    } else {
+                        certificate.forget();
+                    }
+                });
             }
         }
         if reordered && rest > 0 {
@@ -314,9 +334,13 @@ impl Matching {
         }
     }
 
-    fn trade_own_fill(&mut self, row: &Tick, side: Side) {
-        let traded = Lots::from(row.qty);
-        let Self { own, output, .. } = self;
+    fn trade_own_fill(&mut self, row: &Tick, side: Side, print: Print) {
+        let Self {
+            own,
+            output,
+            certificates,
+            ..
+        } = self;
         let level = own[side as usize].level_mut(row.price);
         let known: Vec<usize> = (0..level.len())
             .filter(|i| level[*i].knowledge != Knowledge::Unknown)
@@ -326,14 +350,28 @@ impl Matching {
             .iter()
             .map(|i| (level[*i].ahead, level[*i].leaves()))
             .collect();
-        let market = share_trade(traded, state.into_iter(), |_, lots| fills.push(lots));
+        let market = share_trade(print.lots, state.into_iter(), |_, lots| fills.push(lots));
+        let (mut own_before, mut own_filled) = (0, 0);
         for (index, lots) in known.into_iter().zip(fills) {
             let order = &mut level[index];
+            let (open, total) = (order.leaves(), order.total);
+            // A fill has used up the market ahead; without one, all that the market gave was ahead or behind.
+            let consumed = if lots > 0 {
+                print.lots - own_filled
+            } else {
+                market
+            };
+            let certified = order
+                .certify(|certificate| certificate.trade(print.lots, consumed, own_before, total));
             if lots > 0 {
-                output.push(maker_fill(order, lots, row.exch_ns, traded));
+                let fill = maker_fill(order, lots, row.exch_ns, print, own_before, certified);
+                output.push(fill);
             }
             order.ahead = (order.ahead - units(market)).max(0);
+            own_before += open;
+            own_filled += lots;
         }
+        close_filled(&own[side as usize], row.exch_ns, certificates);
         own[side as usize].drop_filled();
     }
 
@@ -343,19 +381,29 @@ impl Matching {
         side: Side,
         limit: TickIndex,
         now_ns: Nanos,
-        cause_lots: Lots,
+        print: Print,
         concerns: impl Fn(TickIndex, TickIndex) -> bool,
     ) {
-        let Self { own, output, .. } = self;
+        let Self {
+            own,
+            output,
+            certificates,
+            ..
+        } = self;
         let queue = &mut own[side as usize];
+        let mut own_before = 0;
         for order in queue
             .orders_mut()
             .iter_mut()
             .take_while(|order| concerns(order.price, limit))
         {
-            let lots = order.leaves();
-            output.push(maker_fill(order, lots, now_ns, cause_lots));
+            let (lots, total) = (order.leaves(), order.total);
+            let certified = order.certify(|certificate| certificate.fill_all(total));
+            let fill = maker_fill(order, lots, now_ns, print, own_before, certified);
+            output.push(fill);
+            own_before += lots;
         }
+        close_filled(queue, now_ns, certificates);
         queue.drop_filled();
     }
 
@@ -369,7 +417,7 @@ impl Matching {
                 continue;
             };
             if side.reaches(own_best, opposite) {
-                self.fill_better(side, opposite, now_ns, 0, |price, limit| {
+                self.fill_better(side, opposite, now_ns, Print::NONE, |price, limit| {
                     side.reaches(price, limit)
                 });
             }
@@ -399,13 +447,38 @@ impl Matching {
     }
 }
 
+/// The print that causes a fill.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Print {
+    pub(super) lots: Lots,
+    row: i64,
+}
+
+impl Print {
+    pub(super) const NONE: Self = Self { lots: 0, row: -1 };
+
+    pub(super) fn of(row: &Tick, ordinal: u64) -> Self {
+        Self {
+            lots: row.qty.into(),
+            row: ordinal.cast_signed(),
+        }
+    }
+}
+
+/// Fills lots of a resting order; `own_before` are open own lots that the print had to fill first.
 pub(super) fn maker_fill(
     order: &mut RestingOrder,
     lots: Lots,
     now_ns: Nanos,
-    cause_lots: Lots,
+    print: Print,
+    own_before: Lots,
+    certified: Certified,
 ) -> Outcome {
     let is_first_fill = order.filled == 0;
+    // Own lots may exceed any print: 128 bits hold them in queue units.
+    let queue = i128::from(own_before + order.leaves()) * i128::from(AHEAD_ONE)
+        + i128::from(order.ahead_or_unknown().max(0));
+    let is_short_print = print.lots > 0 && i128::from(units(print.lots)) < queue;
     order.filled += lots;
     let event = OrderEvent {
         kind: EventKind::Filled,
@@ -421,15 +494,22 @@ pub(super) fn maker_fill(
     };
     let fill = FillInput {
         exch_ns: now_ns,
+        local_ns: now_ns,
         order_id: order.id,
         side: order.side,
         price: order.price,
         lots,
         liquidity: Liquidity::Maker,
         ahead_units: order.ahead_or_unknown(),
+        ahead_front_lots: certified.front_lots,
+        ahead_back_lots: certified.back_lots,
+        certain_lots: certified.certain_lots,
         arrival_ns: order.arrival_ns,
         ahead_at_arrival_units: order.ahead_at_arrival,
-        cause_lots,
+        cause_lots: print.lots,
+        cause_row: print.row,
+        is_short_print,
+        is_beyond_best: false,
         is_first_fill,
     };
     Outcome {

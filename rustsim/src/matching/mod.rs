@@ -10,9 +10,10 @@ mod quiet;
 mod requests;
 
 use crate::book::LimitOrderBook;
+use crate::certificate::OrderCertificate;
 use crate::consumed::Consumed;
 use crate::error::{Error, Result};
-use crate::ledger::FillInput;
+use crate::ledger::{Arrivals, FillInput};
 use crate::order_queue::{OrderQueue, RestingOrder};
 use crate::queue::{Mode, QueueDecay};
 use crate::recorded::RecordedBook;
@@ -92,6 +93,11 @@ pub(crate) struct Matching {
     track_credit: bool,
     crossing: Crossing,
     pub(crate) output: Vec<Outcome>,
+    /// Whether orders get certificates.
+    certify: bool,
+    /// Of orders that ended.
+    pub(crate) certificates: Vec<OrderCertificate>,
+    pub(crate) arrivals: Arrivals,
     /// Time of the last message of a market that comes message by message.
     stepped_ns: Option<Nanos>,
 }
@@ -142,6 +148,9 @@ impl Matching {
             track_credit: false,
             crossing: Crossing::Settled,
             output: Vec::new(),
+            certify: spec.certificates,
+            certificates: Vec::new(),
+            arrivals: Arrivals::default(),
             stepped_ns: None,
         })
     }
@@ -181,13 +190,24 @@ impl Matching {
             .find_map(|queue| queue.find(id).map(|index| &queue.orders()[index]))
     }
 
+    /// Takes an order out before it is filled.
+    fn remove(&mut self, side: Side, index: usize, now_ns: Nanos) -> RestingOrder {
+        let order = self.own[side as usize].remove(index);
+        self.certificates.extend(order.close_certificate(now_ns));
+        order
+    }
+
     /// Ends every resting order; returns them by id.
-    pub(crate) fn drain_resting(&mut self) -> Vec<RestingOrder> {
+    pub(crate) fn drain_resting(&mut self, now_ns: Nanos) -> Vec<RestingOrder> {
         let mut all = Vec::new();
         for queue in &mut self.own {
             all.append(&mut queue.take_all());
         }
         all.sort_by_key(|order| order.id);
+        let open = all
+            .iter()
+            .filter_map(|order| order.close_certificate(now_ns));
+        self.certificates.extend(open);
         all
     }
 
@@ -219,7 +239,14 @@ impl Matching {
         });
     }
 
-    fn emit_taker_fill(&mut self, order: &Incoming, price: TickIndex, lots: Lots, now_ns: Nanos) {
+    fn emit_taker_fill(
+        &mut self,
+        order: &Incoming,
+        price: TickIndex,
+        lots: Lots,
+        now_ns: Nanos,
+        is_beyond_best: bool,
+    ) {
         let leaves = order.total - order.filled;
         let event = OrderEvent {
             kind: EventKind::Filled,
@@ -235,15 +262,22 @@ impl Matching {
         };
         let fill = FillInput {
             exch_ns: now_ns,
+            local_ns: now_ns,
             order_id: order.id,
             side: order.side,
             price,
             lots,
             liquidity: Liquidity::Taker,
             ahead_units: -1,
+            ahead_front_lots: -1,
+            ahead_back_lots: -1,
+            certain_lots: 0,
             arrival_ns: now_ns,
             ahead_at_arrival_units: -1,
             cause_lots: 0,
+            cause_row: -1,
+            is_short_print: false,
+            is_beyond_best,
             is_first_fill: order.filled == lots,
         };
         self.output.push(Outcome {

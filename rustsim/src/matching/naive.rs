@@ -4,6 +4,7 @@
 //! what a naive backtest leaves out.
 
 use super::Matching;
+use super::market::Print;
 use crate::types::{FLAG_INDICATIVE, KIND_TRADE, Lots, Side, Tick};
 
 /// What a taker may take from any level that shows lots; far above every order, and far below an overflow.
@@ -28,9 +29,13 @@ impl Matching {
                     }
                 });
             if let Some(touched) = touched {
-                self.fill_better(side, touched, rows[0].exch_ns, 0, |price, limit| {
-                    side.reaches(price, limit)
-                });
+                self.fill_better(
+                    side,
+                    touched,
+                    rows[0].exch_ns,
+                    Print::NONE,
+                    |price, limit| side.reaches(price, limit),
+                );
             }
         }
     }

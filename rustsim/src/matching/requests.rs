@@ -1,6 +1,7 @@
 //! Own requests on arrival (`docs/semantics.md` section 5).
 
 use super::{Crossing, Incoming, Matching, Request};
+use crate::certificate::Certificate;
 use crate::consumed::units;
 use crate::order_queue::{Knowledge, Place, RestingOrder};
 use crate::queue::Sizes;
@@ -161,7 +162,8 @@ impl Matching {
 
     fn take(&mut self, mut incoming: Incoming, now_ns: Nanos) -> Incoming {
         let other = incoming.side.opposite();
-        let mut next = self.recorded.book.best(other);
+        let best = self.recorded.book.best(other);
+        let mut next = best;
         while let Some(price) = next {
             let open = incoming.total - incoming.filled;
             if open == 0 || !incoming.side.reaches(incoming.limit, price) {
@@ -171,7 +173,7 @@ impl Matching {
             if lots > 0 {
                 self.consumed.take(other, price, lots, now_ns);
                 incoming.filled += lots;
-                self.emit_taker_fill(&incoming, price, lots, now_ns);
+                self.emit_taker_fill(&incoming, price, lots, now_ns, next != best);
             }
             next = self.recorded.book.next_worse(other, price);
         }
@@ -180,18 +182,27 @@ impl Matching {
 
     fn rest(&mut self, incoming: &Incoming, now_ns: Nanos) {
         let side = incoming.side;
-        let displayed = units(Lots::from(self.recorded.book.size(side, incoming.price)));
+        let displayed = Lots::from(self.recorded.book.size(side, incoming.price));
         // The naive world has no queues to know.
         let in_view = !self.is_naive() && self.is_in_view(side, incoming.price);
         // The last own order of the level bounds the new one: queue order among own orders stays, and a hidden level hides for all.
-        let (last_ahead, last_hidden) = self.own[side as usize]
+        let last = self.own[side as usize]
             .level_mut(incoming.price)
             .last()
-            .filter(|last| last.knowledge != Knowledge::Unknown)
-            .map_or((0, false), |last| {
-                (last.ahead, last.knowledge == Knowledge::Hidden)
-            });
-        let ahead = displayed.max(last_ahead);
+            .filter(|last| last.knowledge != Knowledge::Unknown);
+        let (last_ahead, last_hidden) = last.map_or((0, false), |last| {
+            (last.ahead, last.knowledge == Knowledge::Hidden)
+        });
+        let open = incoming.total - incoming.filled;
+        let certificate = self.certify.then(|| {
+            let last = last.and_then(|last| last.certificate.as_ref());
+            Certificate::new(open, incoming.filled, displayed, last)
+        });
+        if in_view {
+            self.arrivals.own_lots += open;
+            self.arrivals.displayed_lots += displayed;
+        }
+        let ahead = units(displayed).max(last_ahead);
         let knowledge = match (in_view, last_hidden) {
             (false, _) => Knowledge::Unknown,
             (true, true) => Knowledge::Hidden,
@@ -216,6 +227,7 @@ impl Matching {
                 displaced: 0,
                 is_exact: knowledge == Knowledge::Followed,
             },
+            certificate,
         });
     }
 
@@ -231,7 +243,7 @@ impl Matching {
         };
         let order = Incoming {
             session,
-            ..Incoming::from(&self.own[side as usize].remove(index))
+            ..Incoming::from(&self.remove(side, index, now_ns))
         };
         self.emit(
             &order,
@@ -284,7 +296,7 @@ impl Matching {
             && after.total > 0
             && self.below_filled == BelowFilled::Cancel
         {
-            self.own[side as usize].remove(index);
+            self.remove(side, index, now_ns);
             self.emit(
                 &before,
                 EventKind::Cancelled,
@@ -320,7 +332,7 @@ impl Matching {
             self.own[side as usize].orders_mut()[index].total = after.total;
             return;
         }
-        let session_of_order = self.own[side as usize].remove(index).session;
+        let session_of_order = self.remove(side, index, now_ns).session;
         let after = self.take(
             Incoming {
                 session: session_of_order,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use rustsim::certificate::OrderCertificate;
 use rustsim::ledger::{ChargeSpec, FeeSchedule, FillInput};
 use rustsim::types::{EventKind, Liquidity, Nanos, OrderEvent, OrderId, Reason};
 
@@ -35,6 +36,8 @@ pub struct Account {
     pub orders_sent: i64,
     pub cancels_sent: i64,
     pub amends_sent: i64,
+    /// Own lots that came to rest, and what their levels showed.
+    pub arrivals: (i64, i64),
 }
 
 impl Account {
@@ -51,6 +54,7 @@ impl Account {
             orders_sent: 0,
             cancels_sent: 0,
             amends_sent: 0,
+            arrivals: (0, 0),
         }
     }
 
@@ -75,6 +79,10 @@ impl Account {
     }
 
     pub fn event(&mut self, event: &OrderEvent) {
+        if event.kind == EventKind::Filled {
+            // The report follows its fill.
+            self.lines.last_mut().unwrap().fill.local_ns = event.local_ns;
+        }
         self.events.push(*event);
     }
 
@@ -83,25 +91,41 @@ impl Account {
     }
 
     /// The fill log as the engine's ledger would print it.
-    pub fn fill_lines(&self) -> Vec<String> {
+    pub fn fill_lines(&self, certificates: bool) -> Vec<String> {
         let line = |(index, line): (usize, &Line)| {
             let fill = &line.fill;
+            let bounds = fill.bounds.filter(|_| certificates).unwrap_or([-1; 2]);
             let input = FillInput {
                 exch_ns: fill.exch_ns,
+                local_ns: fill.local_ns,
                 order_id: fill.id,
                 side: fill.side,
                 price: fill.price,
                 lots: fill.lots,
                 liquidity: fill.liquidity,
                 ahead_units: fill.ahead.unwrap_or(-1),
+                ahead_front_lots: bounds[0],
+                ahead_back_lots: bounds[1],
+                certain_lots: if certificates { fill.certain_lots } else { 0 },
                 arrival_ns: fill.arrival_ns,
                 ahead_at_arrival_units: fill.ahead_at_arrival.unwrap_or(-1),
                 cause_lots: fill.cause_lots,
+                cause_row: fill.cause_row.map_or(-1, |row| row as i64),
+                is_short_print: fill.is_short_print,
+                is_beyond_best: fill.is_beyond_best,
                 is_first_fill: fill.is_first,
             };
             let position = self.state(index + 1).1;
+            let markouts: Vec<Option<i64>> = [1, 5, 30]
+                .map(|seconds| fill.exch_ns + seconds * 1_000_000_000)
+                .into_iter()
+                .map(|due| {
+                    let edge = || self.mid2_at(due) - 2 * i64::from(fill.price);
+                    (due <= self.end_ns).then(|| fill.side.sign() * edge())
+                })
+                .collect();
             format!(
-                "{input:?} fee {} tax {} impact {} position {position} mid2 {}",
+                "{input:?} markouts {markouts:?} fee {} tax {} impact {} position {position} mid2 {}",
                 line.fee,
                 line.tax,
                 self.impact(index),
@@ -491,19 +515,74 @@ impl Account {
         totals
     }
 
-    /// Own share of the causing prints, 95th percentile by nearest rank.
-    pub fn own_share_p95(&self) -> f64 {
-        let mut shares: Vec<f64> = self
-            .lines
-            .iter()
-            .filter(|line| line.fill.cause_lots > 0)
-            .map(|line| line.fill.lots as f64 / line.fill.cause_lots as f64)
+    /// Every integer beside the account, by the names of the engine's ledger.
+    pub fn side_totals(
+        &self,
+        certificates: Option<&[OrderCertificate]>,
+    ) -> BTreeMap<&'static str, i64> {
+        let fills = || self.lines.iter().map(|line| line.fill);
+        let takers = || fills().filter(|fill| fill.liquidity == Liquidity::Taker);
+        let printed = || fills().filter(|fill| fill.cause_lots > 0);
+        let sum = |fills: &mut dyn Iterator<Item = Fill>| fills.map(|fill| fill.lots).sum::<i64>();
+        let mut totals = BTreeMap::from([
+            ("taker_lots", sum(&mut takers())),
+            (
+                "taker_lots_beyond_best",
+                sum(&mut takers().filter(|fill| fill.is_beyond_best)),
+            ),
+            ("fills_printed", printed().count() as i64),
+            (
+                "fills_short_print",
+                printed().filter(|fill| fill.is_short_print).count() as i64,
+            ),
+            ("rested_lots", self.arrivals.0),
+            ("displayed_at_arrival_lots", self.arrivals.1),
+            ("inventory_peak_us", self.peak_ns() / 1_000),
+        ]);
+        if let Some(list) = certificates {
+            let sum = |lots: &dyn Fn(&OrderCertificate) -> i64| list.iter().map(lots).sum::<i64>();
+            totals.extend([
+                ("certified_lots", sum(&|order| order.rested_lots)),
+                ("certain_lots", sum(&|order| order.certain_lots)),
+                ("possible_lots", sum(&|order| order.possible_lots)),
+            ]);
+        }
+        totals
+    }
+
+    /// Time for which |position| was what it was at most.
+    fn peak_ns(&self) -> i64 {
+        let held = |index: usize| self.state(index + 1).1.abs();
+        let peak = (0..self.lines.len()).map(held).max().unwrap_or(0);
+        let until = |index: usize| {
+            self.lines
+                .get(index + 1)
+                .map_or(self.end_ns, |next| next.fill.exch_ns)
+        };
+        (0..self.lines.len())
+            .filter(|&index| peak > 0 && held(index) == peak)
+            .map(|index| until(index) - self.lines[index].fill.exch_ns)
+            .sum()
+    }
+
+    /// Own share of the prints that filled own orders: a percentile by nearest rank.
+    pub fn own_share(&self, percent: f64) -> f64 {
+        let mut own: BTreeMap<u64, (i64, i64)> = BTreeMap::new();
+        for fill in self.lines.iter().map(|line| line.fill) {
+            if let Some(row) = fill.cause_row {
+                let (lots, _) = own.entry(row).or_insert((0, fill.cause_lots));
+                *lots += fill.lots;
+            }
+        }
+        let mut shares: Vec<f64> = own
+            .values()
+            .map(|&(lots, print)| lots as f64 / print as f64)
             .collect();
         shares.sort_by(f64::total_cmp);
         if shares.is_empty() {
             0.0
         } else {
-            shares[(shares.len() as f64 * 0.95).ceil() as usize - 1]
+            shares[(shares.len() as f64 * percent / 100.0).ceil() as usize - 1]
         }
     }
 }

@@ -263,6 +263,7 @@ pub fn rules(seed: u64) -> Rules {
         has_local: dice.is_one_in(2),
         has_join: false,
         wake: dice.pick(&[Wake::Best, Wake::Touch, Wake::Every, Wake::Own]),
+        certificates: dice.is_one_in(2),
     };
     if is_naive { naive(rules) } else { rules }
 }
@@ -286,6 +287,7 @@ pub fn naive(rules: Rules) -> Rules {
         half_life_ns: None,
         kappa: 0.0,
         charge: None,
+        certificates: false,
         ..rules
     }
 }

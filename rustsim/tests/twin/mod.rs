@@ -74,6 +74,7 @@ pub struct Rules {
     pub charge: Option<ChargeSpec>,
     /// No latency, no queue, no sizes, last prices (semantics 8).
     pub is_naive: bool,
+    pub certificates: bool,
     pub seed: u64,
     pub replication: u64,
     pub has_local: bool,

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
+use rustsim::certificate::OrderCertificate;
 use rustsim::latency::{LatencyModel, LatencySpec, normal};
 use rustsim::rng::{Purpose, Streams};
 use rustsim::types::{
@@ -22,6 +23,7 @@ pub struct Story {
     pub moments: Vec<(Moment, Vec<bool>)>,
     pub account: Account,
     pub fills_out_of_turn: u64,
+    pub certificates: Vec<OrderCertificate>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -134,6 +136,7 @@ pub fn run(rules: &Rules, rows: &[Tick], first_row: u64, actor: &mut dyn Actor) 
         moments,
         account: runner.account,
         fills_out_of_turn: runner.exchange.fills_out_of_turn,
+        certificates: runner.exchange.certificates,
     }
 }
 
@@ -498,6 +501,8 @@ impl Runner<'_> {
                 reason: Reason::EndOfData,
             });
         }
+        self.exchange.end_all(end_ns);
+        self.account.arrivals = self.exchange.arrivals;
         self.account.finish(end_ns);
     }
 }

@@ -2,12 +2,14 @@
 //!
 //! Length: the rules of one section are read beside each other.
 
+mod fills;
 mod naive;
 mod orders;
 mod requests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use rustsim::certificate::OrderCertificate;
 use rustsim::rng::{Purpose, Streams};
 use rustsim::types::{
     AHEAD_ONE, EventKind, FLAG_GAP, FLAG_INDICATIVE, FLAG_OUT_OF_VIEW, KIND_CLEAR, KIND_LEVEL,
@@ -16,6 +18,7 @@ use rustsim::types::{
 };
 
 use super::{Queue, Rules, View};
+use fills::{Bound, Cause, Places};
 
 type Key = (Side, TickIndex);
 
@@ -62,12 +65,19 @@ pub struct Own {
     pub displaced: i64,
     /// Whether the list of orders says where it stands.
     pub is_exact: bool,
+    /// The order as `front` and as `back` have it, while `ahead` is known.
+    pub bounds: [Bound; 2],
+    /// Lots that came to rest, and lots filled before that.
+    pub rested: Lots,
+    pub filled_before: Lots,
 }
 
 /// A fill for the account.
 #[derive(Clone, Copy, Debug)]
 pub struct Fill {
     pub exch_ns: Nanos,
+    /// Set when the report has its latency.
+    pub local_ns: Nanos,
     pub id: OrderId,
     pub side: Side,
     pub price: TickIndex,
@@ -77,6 +87,11 @@ pub struct Fill {
     pub ahead_at_arrival: Option<i64>,
     pub arrival_ns: Nanos,
     pub cause_lots: Lots,
+    pub cause_row: Option<u64>,
+    pub is_short_print: bool,
+    pub is_beyond_best: bool,
+    pub bounds: Option<[Lots; 2]>,
+    pub certain_lots: Lots,
     pub is_first: bool,
 }
 
@@ -105,7 +120,7 @@ pub struct Exchange {
     /// Orders that arrived, whatever became of them.
     arrived: BTreeSet<OrderId>,
     /// Decreases of this group: lots, and the `ahead` of each order of the level before the first of them that found it known.
-    credit: BTreeMap<Key, (Lots, BTreeMap<OrderId, i64>)>,
+    credit: BTreeMap<Key, (Lots, BTreeMap<OrderId, Places>)>,
     /// Consumed liquidity in 1/2^20 lot and the time of its last write.
     consumed: BTreeMap<Key, (i64, Nanos)>,
     last_trade: Option<(TickIndex, Lots, Side)>,
@@ -119,6 +134,9 @@ pub struct Exchange {
     next_row: u64,
     pub fills_out_of_turn: u64,
     pub out: Vec<Output>,
+    pub certificates: Vec<OrderCertificate>,
+    /// Own lots that came to rest where the level is in view, and what the levels showed.
+    pub arrivals: (Lots, Lots),
 }
 
 fn other(side: Side) -> Side {
@@ -165,6 +183,8 @@ impl Exchange {
             next_row: 0,
             fills_out_of_turn: 0,
             out: Vec::new(),
+            certificates: Vec::new(),
+            arrivals: (0, 0),
         }
     }
 
@@ -323,9 +343,10 @@ impl Exchange {
             *credit += if self.rules.has_join { 0 } else { gone };
             for own in self.resting.iter().filter(|own| own.key() == key) {
                 // A decrease that makes an unknown queue known had the whole display ahead of the order.
-                let known = own.ahead.or((after > 0).then_some(before * AHEAD_ONE));
-                if let Some(ahead) = known {
-                    aheads.entry(own.id).or_insert(ahead);
+                let display = (before * AHEAD_ONE, [before; 2]);
+                let known = own.places().or((after > 0).then_some(display));
+                if let Some(places) = known {
+                    aheads.entry(own.id).or_insert(places);
                 }
             }
             self.cancelled_ahead(row, now, key, before, gone);
@@ -341,11 +362,11 @@ impl Exchange {
                 own.forget_sizes();
             }
             own.is_hidden = false;
-            own.ahead = match own.ahead {
-                Some(ahead) => Some(ahead.min(after * AHEAD_ONE)),
-                None if after > 0 => Some(after * AHEAD_ONE),
-                None => None,
-            };
+            match own.ahead {
+                Some(_) => own.cap(after),
+                None if after > 0 => own.set_known(after),
+                None => {}
+            }
         }
     }
 
@@ -367,6 +388,7 @@ impl Exchange {
             .sum();
         let reaction = 1.0 - self.rules.kappa * own_lots as f64 / (before.max(1) + own_lots) as f64;
         let mut floor = 0;
+        let mut bound_floors = [0; 2];
         for own in self
             .resting
             .iter_mut()
@@ -404,6 +426,17 @@ impl Exchange {
             let moved = (a - taken).max(floor);
             floor = moved;
             own.ahead = Some(moved);
+            // `front` takes what it can from ahead, `back` what it must.
+            for (which, bound) in own.bounds.iter_mut().enumerate() {
+                let behind = before - bound.ahead;
+                let part = if which == 0 {
+                    bound.ahead.min(gone)
+                } else {
+                    (gone - behind).max(0)
+                };
+                bound.ahead = (bound.ahead - part).max(bound_floors[which]);
+                bound_floors[which] = bound.ahead;
+            }
         }
     }
 
@@ -424,9 +457,7 @@ impl Exchange {
             .iter()
             .map(|&(_, index)| self.resting[index].id)
             .collect();
-        for id in ids {
-            self.fill_resting(now, id, Lots::MAX, q);
-        }
+        self.fill_whole(now, ids, q, Some(row));
 
         if matches!(self.rules.queue, Queue::L3) {
             return self.trade_of_orders(row, tick, side);
@@ -441,7 +472,9 @@ impl Exchange {
             .iter_mut()
             .filter(|own| own.key() == key && !own.is_hidden && own.ahead.is_some())
         {
-            own.ahead = aheads.get(&own.id).copied().or(own.ahead);
+            if let Some(places) = aheads.get(&own.id) {
+                own.set_places(*places);
+            }
             if reordered > 0 {
                 let gone = std::mem::take(&mut own.sizes_gone);
                 own.sizes_behind.extend(gone);
@@ -451,7 +484,7 @@ impl Exchange {
         let is_in_window = !self.is_out_of_window(side, price);
         for own in self.resting.iter_mut().filter(|own| own.key() == key) {
             if own.ahead.is_none() && is_in_window {
-                own.ahead = Some(displayed * AHEAD_ONE);
+                own.set_known(displayed);
             }
         }
         let mut fills = Vec::new();
@@ -462,25 +495,46 @@ impl Exchange {
                 let lots = (q * AHEAD_ONE - merged)
                     .div_euclid(AHEAD_ONE)
                     .clamp(0, own.leaves);
-                fills.push((own.id, lots));
+                fills.push((own.id, lots, own_before));
                 own_before += own.leaves;
             }
         }
-        let market = q - fills.iter().map(|(_, lots)| lots).sum::<Lots>();
-        for (id, lots) in fills {
+        let market = q - fills.iter().map(|fill| fill.1).sum::<Lots>();
+        let mut own_filled = 0;
+        for (id, lots, own_before) in fills {
+            let own = self.resting.iter_mut().find(|own| own.id == id).unwrap();
+            let before = own.bounds;
+            let size = own.total - own.filled_before;
+            for bound in &mut own.bounds {
+                let open = (size - bound.filled).max(0);
+                bound.filled += (q - own_before - bound.ahead).clamp(0, open);
+            }
             if lots > 0 {
-                self.fill_resting(now, id, lots, q);
+                let cause = Cause {
+                    lots: q,
+                    row: Some(row),
+                    own_before,
+                    certain: own.bounds[1].filled - before[1].filled,
+                };
+                self.fill_resting(now, id, lots, cause);
+            }
+            // What the market gave to this print was ahead of an order that it left alone; all that was ahead, if it filled the order.
+            let gone = if lots > 0 { q - own_filled } else { market };
+            own_filled += lots;
+            if let Some(own) = self.resting.iter_mut().find(|own| own.id == id) {
+                for bound in &mut own.bounds {
+                    bound.ahead = (bound.ahead - gone).max(0);
+                }
             }
         }
         let raised = (displayed - q).max(0);
         for own in self.resting.iter_mut().filter(|own| own.key() == key) {
             if let Some(ahead) = own.ahead {
                 let moved = (ahead - market * AHEAD_ONE).max(0);
-                own.ahead = Some(if own.is_hidden {
-                    moved
-                } else {
-                    moved.min(raised * AHEAD_ONE)
-                });
+                own.ahead = Some(moved);
+                if !own.is_hidden {
+                    own.cap(raised);
+                }
             }
         }
         let after = (self.size(side, price) - (q - reordered)).max(0);
@@ -494,7 +548,7 @@ impl Exchange {
                 .iter()
                 .filter(|own| own.key() == key && !own.is_hidden);
             let aheads = aheads
-                .filter_map(|own| Some((own.id, own.ahead?)))
+                .filter_map(|own| Some((own.id, own.places()?)))
                 .collect();
             self.credit.insert(key, (rest, aheads));
             self.cancelled_ahead(row, now, key, after + rest, rest);
@@ -503,7 +557,7 @@ impl Exchange {
                 .iter_mut()
                 .filter(|own| own.key() == key && !own.is_hidden)
             {
-                own.ahead = own.ahead.map(|ahead| ahead.min(after * AHEAD_ONE));
+                own.cap(after);
             }
         }
         if after == 0 {
@@ -526,63 +580,9 @@ impl Exchange {
                 .map(|(index, own)| (-side.sign() * i64::from(own.price), index, own.id))
                 .collect();
             crossed.sort_unstable();
-            for (_, _, id) in crossed {
-                self.fill_resting(now, id, Lots::MAX, 0);
-            }
+            let ids = crossed.into_iter().map(|(_, _, id)| id).collect();
+            self.fill_whole(now, ids, 0, None);
         }
-    }
-
-    /// Fills at most `lots` of a resting order at its own price, as maker.
-    fn fill_resting(&mut self, now: Nanos, id: OrderId, lots: Lots, cause_lots: Lots) {
-        let index = self.resting.iter().position(|own| own.id == id).unwrap();
-        let own = &mut self.resting[index];
-        let lots = lots.min(own.leaves);
-        own.leaves -= lots;
-        own.filled += lots;
-        let own = own.clone();
-        if own.leaves == 0 {
-            self.resting.remove(index);
-        }
-        self.report_fill(now, &own, own.price, lots, Liquidity::Maker, cause_lots);
-    }
-
-    fn report_fill(
-        &mut self,
-        now: Nanos,
-        own: &Own,
-        price: TickIndex,
-        lots: Lots,
-        liquidity: Liquidity,
-        cause_lots: Lots,
-    ) {
-        self.out.push(Output::Fill(Fill {
-            exch_ns: now,
-            id: own.id,
-            side: own.side,
-            price,
-            lots,
-            liquidity,
-            ahead: own.ahead,
-            ahead_at_arrival: own.ahead_at_arrival,
-            arrival_ns: own.arrival_ns,
-            cause_lots,
-            is_first: self.first_fill_done.insert(own.id),
-        }));
-        let face = Face {
-            id: own.id,
-            side: own.side,
-            price,
-        };
-        self.report(
-            now,
-            EventKind::Filled,
-            face,
-            lots,
-            own.leaves,
-            liquidity,
-            Reason::None,
-            own.session,
-        );
     }
 
     #[allow(clippy::too_many_arguments)]

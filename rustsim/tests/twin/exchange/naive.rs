@@ -1,6 +1,6 @@
 //! The naive world (semantics 8).
 
-use rustsim::types::{FLAG_INDICATIVE, KIND_TRADE, Lots, OrderId, Side, Tick};
+use rustsim::types::{FLAG_INDICATIVE, KIND_TRADE, OrderId, Side, Tick};
 
 use super::{Exchange, other};
 
@@ -34,9 +34,8 @@ impl Exchange {
                 .map(|(index, own)| (-side.sign() * i64::from(own.price), index, own.id))
                 .collect();
             touched.sort_unstable();
-            for (_, _, id) in touched {
-                self.fill_resting(now, id, Lots::MAX, 0);
-            }
+            let ids = touched.into_iter().map(|(_, _, id)| id).collect();
+            self.fill_whole(now, ids, 0, None);
         }
         if let Some((price, ..)) = self.last_trade {
             self.mark(now, 2 * i64::from(price));

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use rustsim::types::{AHEAD_ONE, FLAG_OUT_OF_VIEW, KIND_LEVEL, Lots, OrderId, Side, Tick};
 
+use super::fills::Cause;
 use super::{Exchange, Key, Own};
 
 /// One place in the queue of a level.
@@ -158,6 +159,8 @@ impl Exchange {
         }
         let reached = self.reached(key, tick.join);
         let (fills, market) = self.hand_out(&reached, tick.join, q);
+        let leaves = |own: &Own| (own.id, own.leaves);
+        let open: BTreeMap<OrderId, Lots> = self.resting.iter().map(leaves).collect();
         for id in reached.iter().copied() {
             let Some(&lots) = fills.get(&id) else {
                 continue;
@@ -165,7 +168,17 @@ impl Exchange {
             let own = self.resting.iter().find(|own| own.id == id).unwrap();
             let is_skipped = self.recorded_ahead(own).unwrap() > 0;
             self.fills_out_of_turn += u64::from(tick.join > 0 && is_skipped);
-            self.fill_resting(now, id, lots, q);
+            let level = reached.iter().take_while(|other| **other != id);
+            let own_before = level.map(|other| open[other]).sum();
+            let own = self.resting.iter_mut().find(|own| own.id == id).unwrap();
+            own.bounds.iter_mut().for_each(|bound| bound.filled += lots);
+            let cause = Cause {
+                lots: q,
+                row: Some(row),
+                own_before,
+                certain: lots,
+            };
+            self.fill_resting(now, id, lots, cause);
         }
         let before: Vec<(OrderId, Option<i64>)> = self
             .resting
@@ -207,7 +220,7 @@ impl Exchange {
                 ahead = ahead.min(after * AHEAD_ONE);
             }
             let own = &mut self.resting[index];
-            own.ahead = Some(ahead);
+            own.set_exact(ahead);
             own.displaced = ahead - recorded.min(ahead);
             before = ahead;
         }
@@ -217,7 +230,7 @@ impl Exchange {
 impl Own {
     /// The whole display is ahead; it is not known of which orders.
     fn learn(&mut self, lots: Lots, rows_before: u64) {
-        self.ahead = Some(lots * AHEAD_ONE);
+        self.set_exact(lots * AHEAD_ONE);
         self.displaced = 0;
         self.is_exact = false;
         self.rows_before = rows_before;

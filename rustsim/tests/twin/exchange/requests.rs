@@ -5,6 +5,7 @@ use rustsim::types::{
     TakePolicy, TickIndex, TimeInForce,
 };
 
+use super::fills::{Bound, Cause};
 use super::{Exchange, Face, Own, Request, other};
 
 impl Exchange {
@@ -147,6 +148,9 @@ impl Exchange {
             rows_before: 0,
             displaced: 0,
             is_exact: false,
+            bounds: [Bound::default(); 2],
+            rested: 0,
+            filled_before: 0,
         };
         let own = self.take(now, own, limit);
         if own.leaves == 0 {
@@ -168,6 +172,7 @@ impl Exchange {
 
     /// Walks the opposite side and returns what is left of the order.
     fn take(&mut self, now: Nanos, mut own: Own, limit: Option<TickIndex>) -> Own {
+        let best = self.displayed(other(own.side)).first().copied();
         for (price, available) in self.walk(own.side, limit, now) {
             let lots = available.min(own.leaves);
             if lots == 0 {
@@ -180,7 +185,17 @@ impl Exchange {
             }
             own.leaves -= lots;
             own.filled += lots;
-            self.report_fill(now, &own, price, lots, Liquidity::Taker, 0);
+            let is_beyond_best = Some(price) != best;
+            self.report_fill(
+                now,
+                &own,
+                price,
+                lots,
+                Liquidity::Taker,
+                Cause::NONE,
+                None,
+                is_beyond_best,
+            );
         }
         own
     }
@@ -192,10 +207,21 @@ impl Exchange {
             .rev()
             .find(|other| other.key() == own.key());
         own.is_hidden = last.is_some_and(|other| other.is_hidden);
-        let before_us = last.and_then(|other| other.ahead).unwrap_or(0);
-        let displayed = self.size(own.side, own.price) * AHEAD_ONE;
+        let (before_us, bounds_before_us) =
+            last.and_then(|other| other.places()).unwrap_or((0, [0; 2]));
+        let displayed = self.size(own.side, own.price);
+        own.bounds = bounds_before_us.map(|ahead| Bound {
+            ahead: displayed.max(ahead),
+            filled: 0,
+        });
+        own.rested = own.leaves;
+        own.filled_before = own.filled;
         let is_known = !self.rules.is_naive && !self.is_out_of_window(own.side, own.price);
-        own.ahead = is_known.then_some(displayed.max(before_us));
+        own.ahead = is_known.then_some((displayed * AHEAD_ONE).max(before_us));
+        if own.ahead.is_some() {
+            self.arrivals.0 += own.leaves;
+            self.arrivals.1 += displayed;
+        }
         own.ahead_at_arrival = own.ahead;
         own.arrival_ns = now;
         own.is_exact = own.ahead.is_some() && !own.is_hidden;
@@ -206,7 +232,7 @@ impl Exchange {
 
     fn cancel(&mut self, now: Nanos, id: OrderId, session: u8) {
         if let Some(index) = self.resting.iter().position(|own| own.id == id) {
-            let own = self.resting.remove(index);
+            let own = self.end_rest(now, index);
             let face = Face {
                 id,
                 side: own.side,
@@ -286,7 +312,7 @@ impl Exchange {
             price: own.price,
         };
         if qty > 0 && qty <= own.filled && self.rules.below_filled_cancels {
-            self.resting.remove(index);
+            self.end_rest(now, index);
             self.report(
                 now,
                 EventKind::Cancelled,
@@ -345,7 +371,7 @@ impl Exchange {
             session,
         );
         if is_requeued {
-            self.resting.remove(index);
+            self.end_rest(now, index);
             let moved = Own {
                 price,
                 total: qty,
