@@ -359,7 +359,7 @@ class ReplayResult:
         """Wall time of the replay, strategy included."""
     @property
     def ledger(self) -> dict[str, int]:
-        """Exact integers."""
+        """Exact integers: those of the account, which the digest covers, and those that judge the run."""
     @property
     def metrics(self) -> dict[str, float]:
         """Figures derived from the ledger, in the units of their names."""
@@ -367,7 +367,14 @@ class ReplayResult:
     def equity(self) -> list[tuple[int, int]]:
         """Down-sampled (exch_ns, equity in half minor units)."""
     def fills(self) -> dict[str, list[int]]:
-        """Columns: exch_ns, order_id, side, price_ticks, lots, fee_minor, tax_minor, impact_minor, is_maker, position_lots, mid2_ticks, queue_ahead_lots_x2p20, arrival_ns."""
+        """Columns: exch_ns, order_id, side, price_ticks, lots, fee_minor, tax_minor, impact_minor, is_maker, position_lots, mid2_ticks, queue_ahead_lots_x2p20, arrival_ns,
+        local_ns (when the strategy sees it), queue_ahead_at_arrival_lots_x2p20, cause_lots and cause_row (the print; 0 and -1: none), equity_minor_x2; with
+        certificates queue_ahead_front_lots, queue_ahead_back_lots (bounds before the fill), certain_lots. Queue positions are -1 where unknown."""
+    def markouts(self) -> dict[str, list[int | None]]:
+        """Gain per lot of each fill in half ticks at markout_1s_ticks_x2, markout_5s_ticks_x2, markout_30s_ticks_x2; None: the data ended before."""
+    def certificates(self) -> dict[str, list[int]]:
+        """Columns per order and stay in a queue, by end: order_id, side, price_ticks, joined_ns, ended_ns, rested_lots, filled_lots, certain_lots (filled by
+        ended_ns under every queue model), possible_lots (under some). Empty unless the spec says "certificates": true."""
     def events_log(self) -> list[OrderEvent]: ...
 
 @disjoint_base
@@ -435,6 +442,8 @@ class SimulatedExchange:
         """Let time pass without a market event."""
     def queue_ahead(self, order_id: int) -> float | None:
         """OPI of a resting order in lots (exchange truth), None if it is unknown or the order does not rest."""
+    def queue_ahead_range(self, order_id: int) -> tuple[int, int] | None:
+        """Least and greatest OPI in lots, whatever the queue model; None without certificates, and where `queue_ahead` is."""
     def level_lots(self, side: int, price_ticks: int) -> int:
         """Displayed size on the exchange clock."""
     def available_lots(self, side: int, price_ticks: int) -> int:

@@ -74,7 +74,11 @@ def decode_study(root: Node, *, text: str, folder: Path) -> Study:
     traces: dict[str, Path] = {}
     world = _world(fields, folder, traces)
     objective = _objective(fields.section("objective", planned=("constraints",), required=True))
-    measured = {"world.compare": world.compare, "world.impact.charge": world.impact_charge}
+    measured = {
+        "world.compare": world.compare,
+        "world.impact.charge": world.impact_charge,
+        "world.certificates": world.certificates or None,
+    }
     needed = MEASURED_BY.get(objective.metric)
     if needed is not None and measured[needed] is None:
         place = fields.node("objective") or fields.node_self
@@ -210,6 +214,7 @@ def _described_world(fields: Fields, folder: Path, traces: dict[str, Path]) -> W
         queue_beta=queue.beta,
         queue_gamma=queue.gamma,
         queue_mode=queue.mode,
+        certificates=bool(fields.scalar("certificates", Rule(kind="bool"), False)),
         replications=fields.integer("replications", low=1, high=10_000, default=1),
         impact_half_life_ms=impact.half_life_ms,
         impact_reaction=impact.reaction,

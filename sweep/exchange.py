@@ -59,6 +59,8 @@ def exchange_spec(
         spec["latency"] = _latency(world, traces or {})
         spec["queue"] = _queue(world)
         spec["impact"] = _impact(world)
+        if world.get("certificates"):
+            spec["certificates"] = True
     return json.dumps(spec, allow_nan=False)
 
 

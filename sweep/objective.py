@@ -13,8 +13,9 @@ metric. A metric that no cell defines, such as the markout of a trial without fi
 Sums are exact (`fsum`), so that the order of cells does not matter.
 
 Known limits: the pooled drawdown is the greatest within one slice, since every slice starts flat;
-`own_share_p95` pools as its maximum, for a percentile of percentiles means nothing; deviations and
-ratios per minute pool as their mean over time, which is not the ratio of the pooled minutes.
+percentiles of the own share pool as their maximum, for a percentile of percentiles means nothing;
+deviations and ratios per minute pool as their mean over time, which is not the ratio of the pooled
+minutes.
 """
 
 import math
@@ -53,6 +54,7 @@ METRICS: Final[dict[str, Metric]] = {
     "max_drawdown": Metric("max", "minor money"),
     "inventory_max_lots": Metric("max", "lots"),
     "inventory_mean_lots": Metric("mean", "lots", "seconds"),
+    "inventory_peak_time_share": Metric("mean", "share of time", "seconds"),
     "opi_at_arrival_mean_lots": Metric("mean", "lots", "orders_filled_ahead_known"),
     "opi_at_fill_mean_lots": Metric("mean", "lots", "maker_fills_ahead_known"),
     "queue_time_mean_s": Metric("mean", "seconds", "orders_queued"),
@@ -61,13 +63,23 @@ METRICS: Final[dict[str, Metric]] = {
     "markout_30s_ticks": Metric("mean", "ticks per lot", "markout_30s_lots"),
     "spread_capture": Metric("sum", "minor money"),
     "inventory_pnl": Metric("sum", "minor money"),
+    "own_share_p50": Metric("max", "share of volume"),
     "own_share_p95": Metric("max", "share of volume"),
+    "own_share_max": Metric("max", "share of volume"),
+    "own_size_share": Metric("mean", "share of displayed lots", "displayed_at_arrival_lots"),
+    "beyond_best_share": Metric("mean", "share of taker lots", "taker_lots"),
+    "short_print_share": Metric("mean", "share of fills by prints", "fills_printed"),
+    "fill_certain_share": Metric("mean", "share of rested lots", "certified_lots"),
+    "fill_dependent_share": Metric("mean", "share of rested lots", "certified_lots"),
+    "fill_impossible_share": Metric("mean", "share of rested lots", "certified_lots"),
+    "maker_certain_share": Metric("mean", "share of maker lots", "maker_lots"),
     "pnl_per_minute_sd": Metric("mean", "minor money", "seconds"),
     "pnl_per_minute_downside": Metric("mean", "minor money", "seconds"),
     "sharpe_per_minute": Metric("mean", "per minute", "seconds"),
     "sortino_per_minute": Metric("mean", "per minute", "seconds"),
     "orders": Metric("sum", "count"),
     "cancels": Metric("sum", "count"),
+    "cancel_to_fill": Metric("mean", "per filled order", "orders_filled"),
     "amends": Metric("sum", "count"),
     "rejects": Metric("sum", "count"),
     "rejects_post_only": Metric("sum", "count"),
@@ -84,6 +96,10 @@ METRICS: Final[dict[str, Metric]] = {
     "naive_fills": Metric("sum", "count"),
 }
 
+CERTIFICATE_METRICS: Final = frozenset(
+    {"fill_certain_share", "fill_dependent_share", "fill_impossible_share", "maker_certain_share"}
+)
+
 
 # Key of a study without which a metric is not there.
 MEASURED_BY: Final = {
@@ -91,7 +107,7 @@ MEASURED_BY: Final = {
     "net_pnl_after_impact": "world.impact.charge",
     "naive_net_pnl": "world.compare",
     "naive_fills": "world.compare",
-}
+} | dict.fromkeys(CERTIFICATE_METRICS, "world.certificates")
 
 
 def pool(cells: Sequence[Mapping[str, Any]]) -> dict[str, float]:

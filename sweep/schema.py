@@ -174,6 +174,7 @@ class WorldSection:
         queue_beta: Slope of the odds models.
         queue_gamma: What a known size behind adds to the log-odds of `odds_size`.
         queue_mode: `expected` moves the queue by the mean, `sampled` draws.
+        certificates: Whether replays bound every own queue position and fill.
         replications: Independent random worlds per slice.
         impact_half_life_ms: Refill of liquidity we took; None means never.
         impact_reaction: What others make of our resting orders, -1 to 1.
@@ -198,6 +199,7 @@ class WorldSection:
     queue_beta: Leaf
     queue_gamma: Leaf
     queue_mode: str
+    certificates: bool
     replications: int
     impact_half_life_ms: Leaf | None
     impact_reaction: Leaf

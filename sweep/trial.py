@@ -72,7 +72,7 @@ class CellRunner:
         is_compared = self._sections["world"].get("compare") == "naive"
         for cell in self._cells:
             result = self.replay(trial.params, cell)
-            document = self._document(cell, result)
+            document = self.document(cell, result)
             if is_compared:
                 # Nothing is drawn in the naive world: one replay serves all replications.
                 if cell.slice not in beside:
@@ -103,6 +103,7 @@ class CellRunner:
         row_stop: int | None = None,
         samples: int = SERIES_POINTS_MAX,
         is_naive: bool = False,
+        certificates: bool = False,
     ) -> rustsim.ReplayResult:
         """Replay one cell.
 
@@ -112,8 +113,11 @@ class CellRunner:
             row_stop: Stop before this row instead of the cell's end.
             samples: Points of the equity curve.
             is_naive: Replay it in the naive world instead of the study's own.
+            certificates: Bound queue positions and fills even if the study does not ask for it.
         """
         sections = fill(self._sections, params)
+        if certificates:
+            sections["world"]["certificates"] = True
         adapter = RustSimAdapter(
             spec=exchange_spec(
                 self._instruments[cell.tape],
@@ -140,7 +144,8 @@ class CellRunner:
         metrics = self.replay(params, cell, samples=0, is_naive=True).metrics
         return {f"{NAIVE_PREFIX}{name}": float(metrics[name]) for name in ("net_pnl", "fills")}
 
-    def _document(self, cell: Cell, result: rustsim.ReplayResult) -> dict[str, Any]:
+    def document(self, cell: Cell, result: rustsim.ReplayResult) -> dict[str, Any]:
+        """Return what a trial's result says about one cell."""
         tape = self._tapes[cell.tape]
         span_ns = tape.exch_ns(cell.row_stop - 1) - tape.exch_ns(cell.row_start)
         defined = {k: float(v) for k, v in result.metrics.items() if not math.isnan(v)}

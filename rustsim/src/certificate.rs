@@ -38,16 +38,16 @@ pub struct OrderCertificate {
 /// What a certificate says about one fill; -1 for bounds that are unknown or not kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Certified {
-    pub(crate) front_lots: Lots,
-    pub(crate) back_lots: Lots,
-    pub(crate) certain_lots: Lots,
+    pub(crate) front: Lots,
+    pub(crate) back: Lots,
+    pub(crate) certain: Lots,
 }
 
 impl Certified {
     pub(crate) const NOTHING: Self = Self {
-        front_lots: -1,
-        back_lots: -1,
-        certain_lots: 0,
+        front: -1,
+        back: -1,
+        certain: 0,
     };
 }
 
@@ -193,15 +193,15 @@ impl RestingOrder {
         let Some(certificate) = &mut self.certificate else {
             return Certified::NOTHING;
         };
-        let (front_lots, back_lots) = if is_known {
+        let (front, back) = if is_known {
             certificate.range()
         } else {
             (-1, -1)
         };
         Certified {
-            front_lots,
-            back_lots,
-            certain_lots: cause(certificate),
+            front,
+            back,
+            certain: cause(certificate),
         }
     }
 
@@ -223,7 +223,14 @@ impl RestingOrder {
 }
 
 /// Closes the certificates of orders that are filled.
-pub(crate) fn close_filled(queue: &OrderQueue, ended_ns: Nanos, into: &mut Vec<OrderCertificate>) {
+pub(crate) fn close_filled(
+    queue: &OrderQueue,
+    ended_ns: Nanos,
+    into: &mut Option<Vec<OrderCertificate>>,
+) {
+    let Some(into) = into else {
+        return;
+    };
     let filled = queue.orders().iter().filter(|order| order.leaves() == 0);
     into.extend(filled.filter_map(|order| order.close_certificate(ended_ns)));
 }

@@ -497,8 +497,7 @@ impl SimulatedExchange {
         for event in &open {
             self.record(event);
         }
-        let certificates = std::mem::take(&mut self.matching.certificates);
-        let certificates = self.spec.certificates.then_some(certificates);
+        let certificates = self.matching.certificates.take();
         self.ledger.judge(self.matching.arrivals, certificates);
         self.ledger.finish(end_ns)?;
         for (_, value) in self.ledger.totals() {

@@ -1,5 +1,6 @@
 """The command line as a user meets it: exit codes, streams, help."""
 
+import itertools
 import json
 import os
 import resource
@@ -12,6 +13,7 @@ import pytest
 
 from sweep.errors import EXIT_CODES
 from sweep.lease import Lease
+from sweep.status import trial_record
 
 ROOT = Path(__file__).resolve().parents[2]
 VERBS = ("launch", "plan", "status", "replay", "verify", "sync", "ui")
@@ -249,6 +251,11 @@ def test_verify_tells_a_difference(launched: Path, tmp_path: Path) -> None:
     assert "differs in" in done.stdout
 
 
+def recorded_digests(folder: Path, trial: int) -> dict[str, str]:
+    cells = trial_record(folder / "runs" / "small", trial)["result"]["cells"]
+    return {f"{c['slice']}/{c['scenario']}/{c['replication']}": c["digest"] for c in cells}
+
+
 def test_replay_keeps_fills_equity_and_a_picture(launched: Path) -> None:
     done = sweep("replay", "1", "small", "--json", folder=launched)
     assert done.returncode == 0, done.stderr
@@ -257,7 +264,21 @@ def test_replay_keeps_fills_equity_and_a_picture(launched: Path) -> None:
 
     fills = polars.read_parquet(document["files"]["fills"])
     equity = polars.read_parquet(document["files"]["equity"])
+    certificates = polars.read_parquet(document["files"]["certificates"])
     assert fills.height == document["fills"]
+    makers = fills.filter(polars.col("is_maker") == 1)
+    assert certificates["filled_lots"].sum() == makers["lots"].sum()
+    assert certificates["certain_lots"].sum() == fills["certain_lots"].sum()
+    columns = ("certain_lots", "filled_lots", "possible_lots", "rested_lots")
+    for low, high in itertools.pairwise(columns):
+        assert (certificates[low] <= certificates[high]).all()
+    known = makers.drop_nulls(["queue_ahead_lots"])
+    assert (known["queue_ahead_front_lots"] <= known["queue_ahead_lots"]).all()
+    assert (known["queue_ahead_lots"] <= known["queue_ahead_back_lots"]).all()
+    fates = ("certain", "dependent", "impossible")
+    assert sum(document["validity"][f"fill_{fate}_share"] for fate in fates) == pytest.approx(1.0)
+    # Certificates judge a run; they do not change it.
+    assert document["digests"] == recorded_digests(launched, 1)
     assert set(equity["replication"].unique()) == {0, 1}
     assert Path(document["files"]["picture"]).read_bytes().startswith(b"\x89PNG")
     assert Path(document["files"]["fills"]).parent == launched / "runs/small/replays/trial-1"

@@ -245,17 +245,11 @@ mod tests {
 
     fn fill(at_ns: Nanos, side: Side, lots: Lots, liquidity: Liquidity) -> FillInput {
         FillInput {
-            exch_ns: at_ns,
-            order_id: 1,
             side,
-            price: 20_000,
-            lots,
-            liquidity,
-            ahead_units: -1,
-            arrival_ns: at_ns,
-            ahead_at_arrival_units: -1,
-            cause_lots: 0,
             is_first_fill: true,
+            ahead_units: -1,
+            ahead_at_arrival_units: -1,
+            ..crate::ledger::tests::fill(at_ns, lots, 20_000, liquidity)
         }
     }
 

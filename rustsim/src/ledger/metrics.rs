@@ -115,7 +115,6 @@ impl ShadowLedger {
                 self.markouts.lots[index],
             )
         };
-        let rejected = |reason: Reason| counts.rejected[reason as usize] as f64;
         let ahead_lots = |units: i64, count: i64| mean(units as f64 / AHEAD_ONE as f64, count);
         let span_ns = self.first_ns.map_or(0, |first| self.held_until_ns - first);
         let mut metrics = vec![
@@ -160,11 +159,23 @@ impl ShadowLedger {
             ("pnl_per_minute_downside", self.increments.downside()),
             ("sharpe_per_minute", self.increments.sharpe()),
             ("sortino_per_minute", self.increments.sortino()),
+        ];
+        metrics.extend(self.count_metrics(sums.orders_filled));
+        metrics.extend(self.impact_metrics(net));
+        metrics.extend(self.validity_metrics());
+        metrics
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "figures for people")]
+    fn count_metrics(&self, orders_filled: i64) -> Vec<(&'static str, f64)> {
+        let counts = &self.counts;
+        let rejected = |reason: Reason| counts.rejected[reason as usize] as f64;
+        vec![
             ("orders", counts.orders_sent as f64),
             ("cancels", counts.cancels_sent as f64),
             (
                 "cancel_to_fill",
-                mean(counts.cancelled as f64, sums.orders_filled),
+                mean(counts.cancelled as f64, orders_filled),
             ),
             ("amends", counts.amends_sent as f64),
             ("rejects", counts.rejected.iter().sum::<i64>() as f64),
@@ -178,10 +189,7 @@ impl ShadowLedger {
                 counts.cancel_rejected.iter().sum::<i64>() as f64,
             ),
             ("expired", counts.expired as f64),
-        ];
-        metrics.extend(self.impact_metrics(net));
-        metrics.extend(self.validity_metrics());
-        metrics
+        ]
     }
 
     /// Returns what own impact costs, if it is charged.

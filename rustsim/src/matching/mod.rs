@@ -93,10 +93,8 @@ pub(crate) struct Matching {
     track_credit: bool,
     crossing: Crossing,
     pub(crate) output: Vec<Outcome>,
-    /// Whether orders get certificates.
-    certify: bool,
-    /// Of orders that ended.
-    pub(crate) certificates: Vec<OrderCertificate>,
+    /// Of orders that ended, if orders get them.
+    pub(crate) certificates: Option<Vec<OrderCertificate>>,
     pub(crate) arrivals: Arrivals,
     /// Time of the last message of a market that comes message by message.
     stepped_ns: Option<Nanos>,
@@ -148,8 +146,7 @@ impl Matching {
             track_credit: false,
             crossing: Crossing::Settled,
             output: Vec::new(),
-            certify: spec.certificates,
-            certificates: Vec::new(),
+            certificates: spec.certificates.then(Vec::new),
             arrivals: Arrivals::default(),
             stepped_ns: None,
         })
@@ -193,7 +190,9 @@ impl Matching {
     /// Takes an order out before it is filled.
     fn remove(&mut self, side: Side, index: usize, now_ns: Nanos) -> RestingOrder {
         let order = self.own[side as usize].remove(index);
-        self.certificates.extend(order.close_certificate(now_ns));
+        if let Some(certificates) = &mut self.certificates {
+            certificates.extend(order.close_certificate(now_ns));
+        }
         order
     }
 
@@ -204,10 +203,12 @@ impl Matching {
             all.append(&mut queue.take_all());
         }
         all.sort_by_key(|order| order.id);
-        let open = all
-            .iter()
-            .filter_map(|order| order.close_certificate(now_ns));
-        self.certificates.extend(open);
+        if let Some(certificates) = &mut self.certificates {
+            certificates.extend(
+                all.iter()
+                    .filter_map(|order| order.close_certificate(now_ns)),
+            );
+        }
         all
     }
 

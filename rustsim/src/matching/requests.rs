@@ -194,7 +194,7 @@ impl Matching {
             (last.ahead, last.knowledge == Knowledge::Hidden)
         });
         let open = incoming.total - incoming.filled;
-        let certificate = self.certify.then(|| {
+        let certificate = self.certificates.is_some().then(|| {
             let last = last.and_then(|last| last.certificate.as_ref());
             Certificate::new(open, incoming.filled, displayed, last)
         });

@@ -333,6 +333,13 @@ impl SimulatedExchange {
         Ok(self.look(|core| core.queue_ahead(order_id))?.flatten())
     }
 
+    /// Least and greatest OPI of a resting order, whatever the queue model.
+    fn queue_ahead_range(&self, order_id: u64) -> PyResult<Option<(i64, i64)>> {
+        Ok(self
+            .look(|core| core.queue_ahead_range(order_id))?
+            .flatten())
+    }
+
     /// Displayed size on the exchange clock.
     fn level_lots(&self, side: u8, price_ticks: i32) -> PyResult<i32> {
         let side = side_of(side)?;
