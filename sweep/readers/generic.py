@@ -25,6 +25,7 @@ import numpy.typing as npt
 from sweep.errors import DataError, InputError
 from sweep.readers.audit import Audit, Rule
 from sweep.readers.book_images import SIDE_UNKNOWN, BookImages, Records, crossed, misordered
+from sweep.readers.bounds import rises, within
 from sweep.readers.calendar_days import DAY_NS, day_numbered
 from sweep.readers.generic_options import GenericOptions
 from sweep.readers.ladder import LOTS_MAX, NUMBER_RULES, PRICE_TICKS_MAX, Ladder
@@ -181,6 +182,8 @@ def _hit(
 
 def _check_times(audit: Audit, batch: Batch, last_ns: int) -> int:
     times = batch.values["time"]
+    if within(times, 0, _TIME_END_NS - 1) and rises(times, last_ns):
+        return int(times[-1])
     wrong = (times < 0) | (times >= _TIME_END_NS)
     _hit(audit, batch, "time_value", wrong, "time", "expected a time since 1970, before 2200")
     falls = np.diff(times, prepend=last_ns) < 0
@@ -214,8 +217,8 @@ class _Reading:
         made = self._events if self.options.form == "events" else self._pictures
         for part in made(batch, local, keep):
             if len(part["exch_ns"]):
-                self.counts["trades"] += int((part["kind"] == KIND_TRADE).sum())
-                self.counts["clears"] += int((part["kind"] == KIND_CLEAR).sum())
+                self.counts["trades"] += int(np.count_nonzero(part["kind"] == KIND_TRADE))
+                self.counts["clears"] += int(np.count_nonzero(part["kind"] == KIND_CLEAR))
                 self.row_count += len(part["exch_ns"])
                 yield part
 
@@ -223,6 +226,10 @@ class _Reading:
         if "local_time" not in batch.values:
             return None
         local, exch = batch.values["local_time"], batch.values["time"]
+        # What does not fit a difference of sound times is far from a day, too.
+        if within(local - exch, -DAY_NS, DAY_NS) and rises(local, self.local_last):
+            self.local_last = int(local[-1])
+            return local
         far = (local < exch - DAY_NS) | (local > exch + DAY_NS)
         what = "expected a local time within a day of the exchange time"
         _hit(self.audit, batch, "local_range", far, "local_time", what)
@@ -269,22 +276,13 @@ class _Reading:
     # --- events -----------------------------------------------------------------------------------
 
     def _events(self, batch: Batch, local: Array | None, keep: Array) -> Iterator[Columns]:
-        kind = self._codes(batch, "kind", KIND_LEVEL, "known_kind", keep)
-        is_clear = kind == KIND_CLEAR
-        side = batch.values["side"]
-        wrong = ((side == CODE_BAD) | (side == CODE_EMPTY)) & ~is_clear & keep
-        what = "expected one of the words of side"
-        staying = _hit(self.audit, batch, "known_side", wrong, "side", what)
-        if staying is not None:
-            keep &= staying
-        traded = (kind == KIND_TRADE) & keep
-        ticks, lots = self._numbers(batch, "price", "qty", ~is_clear & keep, traded, keep)
+        kind, side, ticks, lots = self._plain(batch) or self._judged(batch, keep)
         if self.options.trade_side == "taker":
-            side = np.where(kind == KIND_TRADE, side ^ 1, side)
+            side = side ^ (kind == KIND_TRADE)
         columns: Columns = {
             "exch_ns": batch.values["time"],
             "kind": kind,
-            "side": np.where(is_clear, SIDE_BID, side),
+            "side": side,
             "flags": self._canonical(batch, "flags", 255),
             "price": ticks,
             "qty": lots,
@@ -300,6 +298,37 @@ class _Reading:
             yield from self._by_session(columns)
         else:
             yield columns
+
+    def _plain(self, batch: Batch) -> tuple[Array, Array, Array, Array] | None:
+        """Return kind, side, ticks and lots if all are levels and trades that keep every rule."""
+        values = batch.values
+        side, ticks, lots = (values[name] for name in ("side", "price", "qty"))
+        kind = values.get("kind")
+        if kind is None:
+            kind = np.full(batch.row_count, KIND_LEVEL, np.uint8)
+        is_plain = (
+            within(kind, KIND_LEVEL, KIND_TRADE)
+            and within(side, SIDE_BID, SIDE_ASK)
+            and within(ticks, 1, PRICE_TICKS_MAX)
+            and within(lots, 0, LOTS_MAX)
+            and (lots.min() > 0 or not ((kind == KIND_TRADE) & (lots < 1)).any())
+            and not off_steps(ticks, self.ladder.product.step_ticks()).any()
+        )
+        return (kind, side, ticks, lots) if is_plain else None
+
+    def _judged(self, batch: Batch, keep: Array) -> tuple[Array, Array, Array, Array]:
+        """Return kind, side, ticks and lots after every rule; `keep` loses the rows to drop."""
+        kind = self._codes(batch, "kind", KIND_LEVEL, "known_kind", keep)
+        is_clear = kind == KIND_CLEAR
+        side = batch.values["side"]
+        wrong = ((side == CODE_BAD) | (side == CODE_EMPTY)) & ~is_clear & keep
+        what = "expected one of the words of side"
+        staying = _hit(self.audit, batch, "known_side", wrong, "side", what)
+        if staying is not None:
+            keep &= staying
+        traded = (kind == KIND_TRADE) & keep
+        ticks, lots = self._numbers(batch, "price", "qty", ~is_clear & keep, traded, keep)
+        return kind, np.where(is_clear, SIDE_BID, side), ticks, lots
 
     def _canonical(self, batch: Batch, role: str, most: int) -> Array:
         if role not in batch.values:

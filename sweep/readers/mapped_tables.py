@@ -19,6 +19,7 @@ import numpy.typing as npt
 import rustsim
 from sweep.document import nearest
 from sweep.errors import DataError
+from sweep.readers.bounds import within
 from sweep.readers.packed_files import open_packed
 from sweep.readers.parquet_batches import ParquetBatches
 
@@ -246,10 +247,10 @@ class _ParquetTable:
             for role, want in wanted.items():
                 column = batch.column(want.column)
                 values[role] = self._values(column, want)
-                mark = CODE_BAD if want.kind == "code" else BAD
-                wrong = values[role] == mark
-                if wrong.any():
-                    row = int(wrong.argmax())
+                # Marks are the highest code and the lowest number.
+                mark, end = (CODE_BAD, np.argmax) if want.kind == "code" else (BAD, np.argmin)
+                row = int(end(values[role])) if batch.num_rows else 0
+                if batch.num_rows and values[role][row] == mark:
                     bad[role] = (row, str(column[row].as_py()))
             if batch.num_rows:
                 yield Batch(done, "row", batch.num_rows, values, bad)
@@ -310,12 +311,14 @@ class _ParquetTable:
         raw = (column if is_null is None else column.fill_null(0)).to_numpy()
         if pa.types.is_uint64(column.type):
             raw = np.where(raw > np.uint64(1 << 62), np.uint64(1 << 62), raw)
-        raw = raw.astype(np.int64)
+        raw = raw.astype(np.int64, copy=False)
         if want.kind == "time":
             up, down = 10 ** _DIGITS[want.unit], 1
         else:
             up, down = want.step.denominator, want.step.numerator
         most = (1 << 62) // up
+        if up == down == 1 and within(raw, -most, most):
+            return raw if is_null is None else np.where(is_null, EMPTY, raw)
         far = (raw < -most) | (raw > most)
         product = raw if up == 1 and not far.any() else np.where(far, 0, raw) * up
         if down > 1:
