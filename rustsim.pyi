@@ -474,6 +474,13 @@ def philox4x32_10(counter: Sequence[int], key: Sequence[int]) -> list[int]:
 def philox4x64_10(counter: Sequence[int], key: Sequence[int]) -> list[int]:
     """One Philox 4x64-10 block."""
 
+def plain_events(data: bytes, scale: str, *, exch_ns_before: int, local_ns_before: int | None) -> dict[str, Any] | None:
+    """Columns of a piece of an hftbacktest event array (64-byte rows) whose rows are all plain, as bytes by name, and "latency_ns" (least, most); None for any other piece.
+
+    Plain: depth or trade, valid for both sides, sorted from the times before on (local_ns_before None: no local clock), on the grid, in
+    whole lots; rustsim/src/event_rows.rs. scale: JSON {"price": [up, down], "qty": [up, down], "price_most": ticks, "qty_most": lots}.
+    """
+
 def file_hash(path: str) -> tuple[int, str]:
     """Size of a file and 32 hex digits over its content (xxh3-128): the same for equal content, whatever its name and times. Raise OSError."""
 

@@ -12,6 +12,7 @@ mod sight;
 pub mod book;
 pub mod certificate;
 pub mod error;
+pub mod event_rows;
 pub mod file_hash;
 pub mod gateway;
 pub mod ghosts;

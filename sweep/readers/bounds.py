@@ -1,4 +1,4 @@
-"""Quick looks at whole columns: whether every value keeps a rule, before anyone asks which do not."""
+"""Quick looks at whole columns: whether all values keep a rule, before any is judged alone."""
 
 from typing import Any
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
 from sweep.errors import DataError
 
@@ -60,8 +59,8 @@ class EventArray:
     row_count: int
     document: dict[str, Any] = field(default_factory=dict)
 
-    def pieces(self, rows: int) -> Iterator[npt.NDArray[Any]]:
-        """Yield the rows in order, `rows` at a time.
+    def pieces(self, rows: int) -> Iterator[bytes]:
+        """Yield the bytes of the rows in order, `rows` at a time; their layout is `EVENT_LAYOUT`.
 
         Raises:
             DataError: The file is damaged or holds another number of rows.
@@ -69,24 +68,28 @@ class EventArray:
         if self.path.suffix == ".npz":
             yield from self._zipped(rows)
         else:
-            yield from self._mapped(rows)
+            yield from self._plain(rows)
 
-    def _mapped(self, rows: int) -> Iterator[npt.NDArray[Any]]:
+    def _plain(self, rows: int) -> Iterator[bytes]:
         with self.path.open("rb") as file:
             _header(self.path, file)
-            offset = file.tell()
-        expected = offset + self.row_count * EVENT_LAYOUT.itemsize
-        found = self.path.stat().st_size
-        if found != expected:
-            message = f"{self.path}: the header promises {self.row_count} rows, {expected} bytes"
-            raise DataError(f"{message}; the file has {found}")
-        if self.row_count == 0:
-            return
-        mapped = np.memmap(self.path, EVENT_LAYOUT, "r", offset, (self.row_count,))
-        for start in range(0, self.row_count, rows):
-            yield np.array(mapped[start : start + rows])
+            expected = file.tell() + self.row_count * EVENT_LAYOUT.itemsize
+            found = self.path.stat().st_size
+            if found != expected:
+                message = (
+                    f"{self.path}: the header promises {self.row_count} rows, {expected} bytes"
+                )
+                raise DataError(f"{message}; the file has {found}")
+            done = 0
+            try:
+                while done < self.row_count:
+                    count = min(rows, self.row_count - done)
+                    yield _exactly(file, count)
+                    done += count
+            except (OSError, EOFError) as error:
+                raise DataError(f"{self.path}: row {done}: cannot be read: {error}") from error
 
-    def _zipped(self, rows: int) -> Iterator[npt.NDArray[Any]]:
+    def _zipped(self, rows: int) -> Iterator[bytes]:
         done = 0
         try:
             with (
@@ -96,7 +99,7 @@ class EventArray:
                 _header(self.path, member)
                 while done < self.row_count:
                     count = min(rows, self.row_count - done)
-                    yield np.frombuffer(_exactly(member, count), EVENT_LAYOUT)
+                    yield _exactly(member, count)
                     done += count
                 # The checksum of the member is compared at its end.
                 if member.read(1):
@@ -105,9 +108,9 @@ class EventArray:
             raise DataError(f"{self.path}: row {done}: the archive is damaged: {error}") from error
 
 
-def _exactly(member: IO[bytes], rows: int) -> bytearray:
+def _exactly(member: IO[bytes], rows: int) -> bytes:
     wanted = rows * EVENT_LAYOUT.itemsize
-    taken = bytearray()
+    taken = member.read(wanted)
     while len(taken) < wanted:
         piece = member.read(wanted - len(taken))
         if not piece:

@@ -14,6 +14,7 @@ Known limits: rows of the kind "best quote" (5) and of one's own kinds (100 and 
 rows. A file is one session, unless it was exported from a tape.
 """
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
@@ -21,14 +22,16 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+import rustsim
 from sweep.errors import DataError
 from sweep.readers.audit import Rule
 from sweep.readers.calendar_days import DAY_NS, day_of
-from sweep.readers.event_arrays import EventArray, open_events
+from sweep.readers.event_arrays import EVENT_LAYOUT, EventArray, open_events
 from sweep.readers.hftbacktest_orders import OrderEvents, has_orders
-from sweep.readers.ladder import NUMBER_RULES, Ladder
+from sweep.readers.ladder import LOTS_MAX, NUMBER_RULES, PRICE_TICKS_MAX, Ladder
 from sweep.readers.options import option
 from sweep.readers.order_rows import ORDER_RULES
+from sweep.readers.price_grid import off_steps
 from sweep.readers.standing import StandingLevels
 from sweep.readers.ticks import (
     COLUMNS,
@@ -156,7 +159,16 @@ class _Reading:
     def chunks(self) -> Iterator[Columns]:
         held: list[_Piece] = []
         done = 0
-        for rows in self.array.pieces(_PIECE_ROWS):
+        for data in self.array.pieces(_PIECE_ROWS):
+            rows = np.frombuffer(data, EVENT_LAYOUT)
+            plain = self._plain(data, held)
+            if plain is not None:
+                if held:
+                    yield from self._canonical(_joined(held))
+                    held = []
+                yield from self._counted(self._taken_plain(plain))
+                done += len(rows)
+                continue
             piece = self._exchange_rows(rows, done)
             done += len(rows)
             if not len(piece.rows):
@@ -182,6 +194,50 @@ class _Reading:
                 f" {self.counts['local_only']} other ones for the local side only"
             )
             self.audit.hit("sides_agree", f"row {done}", detail)
+
+    def _plain(self, data: bytes, held: list[_Piece]) -> dict[str, Any] | None:
+        """Return the columns of a piece in which there is nothing to judge, None for any other.
+
+        Nearly all pieces of nearly all files: depth and trades that both sides saw, by every rule.
+        The first one is never taken for plain, since it tells the product, the clock and the kind.
+        """
+        ladder = self.ladder
+        if ladder is None or self.has_local is None or self.orders is not None or self.tape:
+            return None
+        local_last = max([self.local_last, *(int(part.rows["local_ts"].max()) for part in held)])
+        found = rustsim.plain_events(
+            data,
+            self._scale(ladder),
+            exch_ns_before=self.exch_last,
+            local_ns_before=local_last if self.has_local else None,
+        )
+        if (
+            found is None
+            or off_steps(np.frombuffer(found["price"], np.int32), ladder.product.step_ticks()).any()
+        ):
+            return None
+        return found
+
+    def _scale(self, ladder: Ladder) -> str:
+        price, qty = ((step.denominator, step.numerator) for step in (ladder.tick, ladder.lot))
+        most = {"price_most": PRICE_TICKS_MAX, "qty_most": LOTS_MAX}
+        return json.dumps({"price": price, "qty": qty, **most})
+
+    def _taken_plain(self, found: dict[str, Any]) -> Columns:
+        columns: Columns = {
+            name: np.frombuffer(found[name], kind)
+            for name, kind in COLUMNS.items()
+            if name in found and (name != "local_ns" or self.has_local)
+        }
+        columns["flags"] = np.zeros(len(columns["kind"]), np.uint8)
+        self.counts["rows_recorded"] += len(columns["kind"])
+        self.exch_last = int(columns["exch_ns"][-1])
+        if self.has_local:
+            self.local_last = int(columns["local_ns"][-1])
+            low, high = found["latency_ns"]
+            self.latency_ns = [min(self.latency_ns[0], low), max(self.latency_ns[1], high)]
+        self.book.apply(columns)
+        return columns
 
     def _exchange_rows(self, rows: npt.NDArray[Any], first: int) -> _Piece:
         ev = rows["ev"]

@@ -9,6 +9,7 @@
 )]
 
 mod errors;
+mod event_rows;
 mod exchange;
 mod functions;
 mod ghosts;
@@ -29,6 +30,8 @@ use pyo3::prelude::*;
 mod rustsim {
     use pyo3::prelude::*;
 
+    #[pymodule_export]
+    use super::event_rows::plain_events;
     #[pymodule_export]
     use super::exchange::SimulatedExchange;
     #[pymodule_export]

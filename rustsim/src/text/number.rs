@@ -11,6 +11,8 @@ pub(super) struct Decimal {
 
 /// Digits that fit an `i64` whatever they are.
 const DIGITS_MAX: usize = 18;
+/// Digits that are read in one step.
+const DIGITS_AT_ONCE: usize = 8;
 const TENS: [i64; 19] = {
     let mut tens = [1_i64; 19];
     let mut index = 1;
@@ -33,21 +35,18 @@ pub(super) fn plain(text: &[u8], start: usize) -> Option<(Decimal, usize)> {
     let first = at;
     let mut mantissa: i64 = 0;
     let mut point = None;
-    // Timestamps are long: eight digits at a time while there are eight.
-    while let Some(value) = eight_digits(text, at) {
-        mantissa = mantissa.wrapping_mul(100_000_000).wrapping_add(value);
-        at += 8;
-    }
-    while let Some(&byte) = text.get(at) {
-        let digit = byte.wrapping_sub(b'0');
-        if digit <= 9 {
-            // At most 19 digits are kept, so this cannot overflow; more are refused below.
-            mantissa = mantissa.wrapping_mul(10).wrapping_add(i64::from(digit));
-        } else if byte == b'.' && point.is_none() {
-            point = Some(at);
-        } else {
+    loop {
+        // At most 19 digits are kept, so this cannot overflow; more are refused below.
+        let (value, count) = some_digits(text, at);
+        mantissa = mantissa.wrapping_mul(TENS[count]).wrapping_add(value);
+        at += count;
+        if count == DIGITS_AT_ONCE {
+            continue;
+        }
+        if text.get(at) != Some(&b'.') || point.is_some() {
             break;
         }
+        point = Some(at);
         at += 1;
     }
     let digits = at - first - usize::from(point.is_some());
@@ -66,19 +65,34 @@ pub(super) fn plain(text: &[u8], start: usize) -> Option<(Decimal, usize)> {
     ))
 }
 
-/// Returns the value of eight digits, None if any of the eight bytes is none.
-fn eight_digits(text: &[u8], at: usize) -> Option<i64> {
-    let bytes: [u8; 8] = text.get(at..at + 8)?.try_into().ok()?;
-    let word = u64::from_le_bytes(bytes).wrapping_sub(0x3030_3030_3030_3030);
-    // A byte below '0' borrows, one above '9' is pushed over 127.
-    if (word | word.wrapping_add(0x7676_7676_7676_7676)) & 0x8080_8080_8080_8080 != 0 {
-        return None;
+/// Returns the value of the digits from `at` on, up to eight of them, and how many they are.
+fn some_digits(text: &[u8], at: usize) -> (i64, usize) {
+    let Some(bytes) = text.get(at..).and_then(|rest| rest.first_chunk()) else {
+        return last_digits(text, at);
+    };
+    let word = u64::from_le_bytes(*bytes).wrapping_sub(0x3030_3030_3030_3030);
+    // A byte below '0' borrows, one above '9' is pushed over 127; what that does to others lies behind the first of them.
+    let others = (word | word.wrapping_add(0x7676_7676_7676_7676)) & 0x8080_8080_8080_8080;
+    let count = others.trailing_zeros() as usize / 8;
+    if count == 0 {
+        return (0, 0);
     }
-    // Pairs, then fours, then all eight: the first byte is the lowest and counts most.
+    // Zeros in front, then pairs, fours, and all eight: the first byte is the lowest and counts most.
+    let word = word << (u64::BITS as usize - 8 * count);
     let pairs = word.wrapping_mul(10).wrapping_add(word >> 8) & 0x00ff_00ff_00ff_00ff;
     let fours = pairs.wrapping_mul(100).wrapping_add(pairs >> 16) & 0x0000_ffff_0000_ffff;
     let eight = fours.wrapping_mul(10_000).wrapping_add(fours >> 32) & 0xffff_ffff;
-    i64::try_from(eight).ok()
+    (eight.cast_signed(), count)
+}
+
+/// Does the same near the end of the text, where there are no eight bytes.
+fn last_digits(text: &[u8], at: usize) -> (i64, usize) {
+    let digits = text.get(at..).unwrap_or_default().iter();
+    let mut found = (0, 0);
+    for byte in digits.take_while(|byte| byte.is_ascii_digit()) {
+        found = (found.0 * 10 + i64::from(byte - b'0'), found.1 + 1);
+    }
+    found
 }
 
 /// Returns `decimal * 10^digits`, None if that is not whole or does not fit.
