@@ -107,6 +107,10 @@ fn word(row: &[u8; EVENT_BYTES], at: usize) -> [u8; 8] {
 
 /// Returns the columns of a piece whose rows are all plain, None for any other; prices are above 0, coarser steps are not looked at.
 #[must_use]
+#[allow(
+    clippy::needless_bitwise_bool,
+    reason = "no branch to guess: nearly every piece is plain"
+)]
 pub fn plain_columns(piece: &[u8], before: Before, scale: &EventScale) -> Option<EventColumns> {
     let (rows, rest) = piece.as_chunks::<EVENT_BYTES>();
     if rows.is_empty() || !rest.is_empty() {
