@@ -275,7 +275,7 @@ def _add_calibrate_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentPar
     )
     kinds = calibrate.add_subparsers(metavar="MODEL", required=True)
     words = "fit queue models to recordings that name their orders, with ghost orders"
-    example = "calibrate queue --score day.mbo.dbn.zst --plot calibration.png"
+    example = "calibrate queue --score day.mbo.dbn.zst --png calibration.png"
     queue = _verb(kinds, "queue", "calibrate_queue", words, example)
     _add_sources(queue)
     words = "fit on the first half of each session, score every model on the second"
@@ -289,7 +289,7 @@ def _add_calibrate_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentPar
     words = "random paths of every model, for probabilities of fills (default: 32)"
     queue.add_argument("--replications", type=_count, default=32, metavar="N", help=words)
     words = "draw the calibration of every model (with --score)"
-    queue.add_argument("--plot", type=Path, metavar="FILE.png", help=words)
+    queue.add_argument("--png", type=Path, metavar="FILE.png", help=words)
 
 
 def _add_sources(verb: argparse.ArgumentParser, nargs: str = "+") -> None:

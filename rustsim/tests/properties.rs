@@ -231,6 +231,7 @@ fn front_fills_no_less_and_back_no_more_than_any_model() {
         for (model, mode) in [
             ("log2", Mode::Expected),
             ("odds", Mode::Sampled),
+            ("odds_size", Mode::Sampled),
             ("power3", Mode::Expected),
             ("uniform", Mode::Expected),
             ("uniform", Mode::Sampled),

@@ -542,6 +542,11 @@ fn recorded_hour_rules(has_local: bool) -> Vec<Rules> {
         visible_levels: 0,
         ..quiet.clone()
     };
+    let sizes = Rules {
+        queue: Queue::OddsSize(0.5, 0.4, -2.9),
+        seed: 5,
+        ..quiet.clone()
+    };
     let touched = naive(quiet.clone());
-    vec![quiet, sampled, back, touched]
+    vec![quiet, sampled, back, sizes, touched]
 }

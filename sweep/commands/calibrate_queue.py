@@ -34,8 +34,8 @@ def queue(options: argparse.Namespace) -> int:
         horizon_s=options.horizon,
         replications=options.replications,
     )
-    if options.plot is not None and not options.score:
-        raise InputError("--plot shows scores: give --score too")
+    if options.png is not None and not options.score:
+        raise InputError("--png shows scores: give --score too")
     tapes, problems = source_tapes(options)
     if problems:
         raise InputError("; ".join(text for text, _ in problems))
@@ -49,8 +49,8 @@ def queue(options: argparse.Namespace) -> int:
             is_scored=options.score,
             progress=lambda rows: bar.update(rows, size * min(rows, total) // max(1, total)),
         )
-    if options.plot is not None:
-        _plot(found, options.plot)
+    if options.png is not None:
+        _plot(found, options.png)
     if options.json:
         print(json.dumps(found))
         return EXIT_DONE

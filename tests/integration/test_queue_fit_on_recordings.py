@@ -74,7 +74,7 @@ def tape(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_page_shows_every_model_and_a_study(tape: Path, tmp_path: Path) -> None:
     arguments = (str(tape), "--every", "1", "--horizon", "10", "--replications", "4")
-    done = sweep("calibrate", "queue", "--score", *arguments, "--plot", "page.png", folder=tmp_path)
+    done = sweep("calibrate", "queue", "--score", *arguments, "--png", "page.png", folder=tmp_path)
     assert done.returncode == 0, done.stderr
     for words in ("back", "power3 n 3", "log2", "odds (", "odds_size (", "always the same share"):
         assert words in done.stdout
@@ -87,7 +87,7 @@ def test_page_shows_every_model_and_a_study(tape: Path, tmp_path: Path) -> None:
 
 def test_wrong_calls_are_refused(tape: Path, tmp_path: Path) -> None:
     for arguments, words in (
-        ((str(tape), "--plot", "page.png"), "give --score too"),
+        ((str(tape), "--png", "page.png"), "give --score too"),
         ((str(tape), "--session", "night"), "no session 'night'"),
         ((str(tape), "--every", "0"), "every_s"),
         ((str(tape), "--every", "1e5"), "every_s"),
