@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::rows::RowSource;
 use crate::schedule::NEVER;
-use crate::sight::Touch;
+use crate::sight::{Heeds, Touch};
 use crate::sim::{Outcomes, SimulatedExchange, WAKES_PER_INSTANT_MAX};
 use crate::types::{Nanos, OrderEvent, Tick};
 
@@ -41,6 +41,15 @@ impl WakeFilter {
             other => Err(Error::Replay(format!(
                 "wake: expected best, touch, every or own, found {other:?}"
             ))),
+        }
+    }
+
+    /// Returns the views that may wake.
+    fn heeds(self) -> Heeds {
+        match self {
+            Self::Best => Heeds::Prices,
+            Self::Touch | Self::Every => Heeds::Every,
+            Self::Own => Heeds::Nothing,
         }
     }
 }
@@ -118,6 +127,7 @@ pub fn replay<R: RowSource, S: Strategy + ?Sized>(
     if let Some((start_ns, end_ns)) = rows.span_ns() {
         exchange.start(start_ns);
         exchange.first_row = first_row as u64;
+        exchange.heed(filter.heeds());
         strategy.on_start(&mut exchange.host)?;
         exchange.drain_outbox();
         let mut run = Run {
@@ -231,7 +241,7 @@ impl Run {
         self.count_groups(u32::try_from(used).unwrap_or(u32::MAX), strategy)?;
         if is_best_changed {
             self.due_ns = exchange.next_due_ns();
-            if self.concerns_instantly(exchange) {
+            if exchange.is_instant() && self.concerns_instantly(exchange) {
                 self.settle_instant(exchange, strategy, exchange.exch_ns, true)?;
             }
         }

@@ -19,36 +19,74 @@ struct Glimpse {
     view: View,
 }
 
+/// Which views an instant is made for when they are seen. The others are still there for whoever looks at another instant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Heeds {
+    /// All.
+    #[default]
+    Every,
+    /// Those with another best price than the one before.
+    Prices,
+    /// None.
+    Nothing,
+}
+
 /// Views on their way, in the order in which they are seen.
 #[derive(Debug, Default)]
 pub(crate) struct Sight {
     coming: VecDeque<Glimpse>,
+    heeds: Heeds,
+    /// When those that an instant is made for are seen.
+    heeded: VecDeque<Nanos>,
+    /// Best prices of the view that came last.
+    prices: (Option<TickIndex>, Option<TickIndex>),
 }
 
 impl Sight {
-    /// Puts a view on its way; it is seen at `at_ns`, which is no earlier than that of the view before.
-    #[inline]
-    pub(crate) fn expect(&mut self, at_ns: Nanos, view: View) {
-        debug_assert!(self.coming.back().is_none_or(|last| last.at_ns <= at_ns));
-        self.coming.push_back(Glimpse { at_ns, view });
+    /// Says for which views there must be an instant; before the first one.
+    pub(crate) fn heed(&mut self, heeds: Heeds) {
+        debug_assert!(self.coming.is_empty());
+        self.heeds = heeds;
     }
 
+    /// Puts a view on its way; it is seen at `at_ns`, which is no earlier than that of the view before. Whatever was due before `now_ns` is over.
+    #[inline]
+    pub(crate) fn expect(&mut self, now_ns: Nanos, at_ns: Nanos, view: View) {
+        debug_assert!(self.coming.back().is_none_or(|last| last.at_ns <= at_ns));
+        // Seen by now, and so is the one behind it: nobody will look at it any more.
+        while self.coming.get(1).is_some_and(|next| next.at_ns <= now_ns) {
+            self.coming.pop_front();
+        }
+        self.coming.push_back(Glimpse { at_ns, view });
+        let is_heeded = match self.heeds {
+            Heeds::Every => true,
+            Heeds::Prices => {
+                let prices = (view.best_bid, view.best_ask);
+                std::mem::replace(&mut self.prices, prices) != prices
+            }
+            Heeds::Nothing => false,
+        };
+        if is_heeded {
+            self.heeded.push_back(at_ns);
+        }
+    }
+
+    /// Returns when the next view is seen that an instant must be made for.
     #[inline]
     pub(crate) fn next_ns(&self) -> Nanos {
-        self.coming.front().map_or(NEVER, |glimpse| glimpse.at_ns)
+        self.heeded.front().copied().unwrap_or(NEVER)
     }
 
     /// Takes in every view due at or before `now_ns`. Returns whether there was one.
     #[inline]
     pub(crate) fn see(&mut self, seen: &mut View, now_ns: Nanos) -> bool {
         let mut has_news = false;
-        while self.next_ns() <= now_ns {
-            let Some(glimpse) = self.coming.pop_front() else {
-                break;
-            };
+        while let Some(glimpse) = self.coming.front().filter(|next| next.at_ns <= now_ns) {
             *seen = glimpse.view;
             has_news = true;
+            self.coming.pop_front();
         }
+        while self.next_ns() <= now_ns && self.heeded.pop_front().is_some() {}
         has_news
     }
 }

@@ -17,7 +17,7 @@ use crate::order_queue::Knowledge;
 use crate::queue::units_to_lots;
 use crate::rng::Streams;
 use crate::schedule::Schedule;
-use crate::sight::{Sight, Touch, view_of};
+use crate::sight::{Heeds, Sight, Touch, view_of};
 use crate::spec::{SimSpec, World};
 use crate::types::{
     EventKind, FLAG_INDICATIVE, Liquidity, Lots, Nanos, OrderEvent, OrderId, Reason, Side, Tick,
@@ -44,6 +44,18 @@ pub struct RunOptions {
     pub has_join: bool,
     /// Whether a strategy looks; if none does, its view of the market is not kept.
     pub is_watched: bool,
+}
+
+impl RunOptions {
+    /// Returns when a group left the exchange for the strategy, or reached whoever recorded it; `last` is its last row.
+    #[inline]
+    fn stamp_ns(&self, last: &Tick) -> Nanos {
+        if self.has_local {
+            last.local_ns
+        } else {
+            last.exch_ns
+        }
+    }
 }
 
 impl Default for RunOptions {
@@ -250,16 +262,12 @@ impl SimulatedExchange {
         if self.is_instant {
             self.is_view_stale |= !is_indicative;
         } else {
-            let stamp_ns = if self.options.has_local {
-                rows[rows.len() - 1].local_ns
-            } else {
-                exch_ns
-            };
+            let stamp_ns = self.options.stamp_ns(&rows[rows.len() - 1]);
             let at_ns = self.link.seen_ns(exch_ns, stamp_ns);
             // Auction data is nothing to act on, and the view stays what it was.
             if !is_indicative {
-                self.sight
-                    .expect(at_ns, view_of(&self.matching.recorded, exch_ns));
+                let view = view_of(&self.matching.recorded, exch_ns);
+                self.sight.expect(exch_ns, at_ns, view);
             }
         }
         Ok(is_scheduled)
@@ -268,21 +276,36 @@ impl SimulatedExchange {
     /// Returns whether market groups may take the short way of [`SimulatedExchange::apply_quiet`].
     pub(crate) fn has_short_way(&self) -> bool {
         // In the naive world prints move the mark, and fill orders that the short way does not ask for.
-        self.is_instant && self.world == World::LiveLike && !self.link.watches_load()
+        self.world == World::LiveLike && !self.link.watches_load()
     }
 
     /// Applies groups before `before_ns` that concern nothing but the book, up to the first after which a best price is another; returns their rows
     /// and whether there was such a one. Only with [`SimulatedExchange::has_short_way`].
     #[inline]
     pub(crate) fn apply_quiet(&mut self, rows: &[Tick], before_ns: Nanos) -> Result<(usize, bool)> {
-        let used = self.matching.apply_quiet(rows, before_ns)?;
+        let used = if self.is_instant {
+            self.matching.apply_quiet(rows, before_ns, |_, _| {})?
+        } else {
+            let Self {
+                matching,
+                link,
+                sight,
+                options,
+                ..
+            } = self;
+            matching.apply_quiet(rows, before_ns, |recorded, last| {
+                let stamp_ns = options.stamp_ns(last);
+                let at_ns = link.seen_ns(last.exch_ns, stamp_ns);
+                sight.expect(last.exch_ns, at_ns, view_of(recorded, last.exch_ns));
+            })?
+        };
         let Some(last) = rows[..used].last() else {
             return Ok((0, false));
         };
         self.exch_ns = last.exch_ns;
         self.group_ns = last.exch_ns;
         self.events += used as u64;
-        self.is_view_stale = true;
+        self.is_view_stale |= self.is_instant;
         let is_best_changed = self.matching.recorded.book.take_best_changed();
         if is_best_changed {
             self.matching.cross_after_quiet(last.exch_ns);
@@ -357,6 +380,11 @@ impl SimulatedExchange {
         if self.options.keep_log {
             self.log.push(*event);
         }
+    }
+
+    /// Says for which views of the market the strategy may have to be woken; before the first row.
+    pub(crate) fn heed(&mut self, heeds: Heeds) {
+        self.sight.heed(heeds);
     }
 
     /// Shows the strategy every group that reaches it at or before `now_ns`. Returns whether there was one to act on.

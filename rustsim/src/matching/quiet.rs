@@ -53,8 +53,14 @@ fn rank(side: Side, price: TickIndex) -> i64 {
 
 impl Matching {
     /// Applies groups before `before_ns` from the front of `rows` as long as they concern no own order, up to the first after which a best price is
-    /// another. Returns how many rows that were; the groups of `rows` must be complete.
-    pub(crate) fn apply_quiet(&mut self, rows: &[Tick], before_ns: Nanos) -> Result<usize> {
+    /// another. `on_group` is told of each, with its last row. Returns how many rows that were; the groups of `rows` must be complete.
+    #[inline]
+    pub(crate) fn apply_quiet(
+        &mut self,
+        rows: &[Tick],
+        before_ns: Nanos,
+        mut on_group: impl FnMut(&RecordedBook, &Tick),
+    ) -> Result<usize> {
         if self.crossing == Crossing::Open || !self.consumed.is_empty() {
             return Ok(0);
         }
@@ -82,6 +88,7 @@ impl Matching {
                 break;
             }
             next += used;
+            on_group(recorded, &rows[next - 1]);
             if recorded.book.has_best_changed() {
                 break;
             }
