@@ -11,7 +11,7 @@
 mod reference;
 
 use libfuzzer_sys::fuzz_target;
-use reference::twin::market::{PRICES, rules};
+use reference::twin::market::{PRICES, forget, rules};
 use reference::twin::run::run;
 use reference::twin::{Actor, Command, Moment};
 use reference::{check_equal, run_engine, spec_of};
@@ -164,27 +164,23 @@ fn step(spec: rustsim::spec::SimSpec, rows: &[Tick], mut script: Script, has_loc
         samples: 5,
         keep_log: true,
         has_local,
-        is_watched: true,
+        ..RunOptions::default()
     };
     let mut exchange = SimulatedExchange::new(spec, PRICES, options).expect("the twin ran it");
     for row in rows {
         exchange.on_tick(&[*row]).expect("rows are in order");
         for _ in 0..script.byte() & 1 {
-            match script.command(row.exch_ns) {
-                Command::Place(order) => drop(exchange.place_order(order)),
-                Command::Cancel { order_id, session } => {
-                    drop(exchange.cancel_order(order_id, session))
-                }
+            let _ = match script.command(row.exch_ns) {
+                Command::Place(order) => exchange.place_order(order) > 0,
+                Command::Cancel { order_id, session } => exchange.cancel_order(order_id, session),
                 Command::Amend {
                     order_id,
                     price,
                     qty,
                     session,
-                } => {
-                    exchange.amend_order(order_id, price, qty, session);
-                }
-                Command::Timer { .. } => {}
-            }
+                } => exchange.amend_order(order_id, price, qty, session),
+                Command::Timer { .. } => false,
+            };
         }
     }
     exchange.finish().expect("the account adds up");
@@ -194,13 +190,13 @@ fuzz_target!(|data: &[u8]| {
     let Some((&[low, high, middle], rest)) = data.split_first_chunk::<3>() else {
         return;
     };
-    // The description is random; rows and commands are what the bytes say.
-    let rules = rules(u64::from(u16::from_le_bytes([low, high])));
     let (rows, commands) = rest.split_at(rest.len() * usize::from(middle) / 256);
     let rows = rows_of(rows);
     if rows.is_empty() {
         return;
     }
+    // The description is random; rows and commands are what the bytes say.
+    let rules = rules(u64::from(u16::from_le_bytes([low, high])));
     let (outcomes, moments) = run_engine(&rules, &rows, 3, &mut Script::new(commands));
     let story = run(&rules, &rows, 3, &mut Script::new(commands));
     if let Err(difference) = check_equal(&outcomes, &moments, &story) {
@@ -212,4 +208,5 @@ fuzz_target!(|data: &[u8]| {
         Script::new(commands),
         rules.has_local,
     );
+    forget(&rules);
 });

@@ -116,7 +116,10 @@ fn write_trace(operation: usize, rows: &[(Nanos, Nanos)]) -> String {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
     let name = format!("twin-{}-{count}.trace", std::process::id());
-    let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    // The fuzzer, which shares this file, is no test: Cargo names no folder to it.
+    let folder = option_env!("CARGO_TARGET_TMPDIR")
+        .map_or_else(std::env::temp_dir, std::path::PathBuf::from);
+    let path = folder.join(name);
     let mut bytes = b"RSTRACE1".to_vec();
     for at in 0..5 {
         let count = if at == operation { rows.len() } else { 0 };
