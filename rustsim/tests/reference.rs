@@ -431,7 +431,11 @@ fn engine_and_twin_agree_on_a_recorded_hour() {
     let rows = &tape.rows(start..stop).unwrap();
     assert!(rows.len() > 10_000, "only {} rows in the hour", rows.len());
     let mut summary = Vec::new();
-    for rules in recorded_hour_rules(tape.has_local()) {
+    for mut rules in recorded_hour_rules(tape.has_local()) {
+        rules.has_join = tape.has_join();
+        if rules.has_join && !rules.is_sampled && !rules.is_naive {
+            rules.queue = Queue::L3;
+        }
         let seed = rules.seed;
         let (outcomes, moments) =
             run_engine(&rules, rows, start, &mut Gambler::slow(seed, 4_000, 4));

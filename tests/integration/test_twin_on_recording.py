@@ -14,19 +14,33 @@ from sweep.source import SourceConfig
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = Path(os.environ.get("SWEEP_SHARED_DATA", ROOT.parent / "shared" / "data"))
-RECORDING = SHARED / "taifex_l2" / "TXFD6_2026-04-09_replay_actual.parquet"
-TAIPEI = ZoneInfo("Asia/Taipei")
+RECORDINGS = {
+    "levels": (
+        "shioaji_parquet",
+        "TXF",
+        "taifex_l2/TXFD6_2026-04-09_replay_actual.parquet",
+        datetime(2026, 4, 9, 9, tzinfo=ZoneInfo("Asia/Taipei")),
+    ),
+    "orders": (
+        "databento",
+        "ES",
+        "cme_es_mbo/esh4-glbx-mdp3-20231225.mbo.dbn.zst",
+        datetime(2023, 12, 25, 23, tzinfo=ZoneInfo("UTC")),
+    ),
+}
 
 
-def test_twin_agrees_with_the_engine_on_a_recorded_hour(tmp_path: Path) -> None:
-    if not RECORDING.exists():
-        pytest.skip(f"No recording at {RECORDING}: set SWEEP_SHARED_DATA to the data folder")
+@pytest.mark.parametrize("case", RECORDINGS)
+def test_twin_agrees_with_the_engine_on_a_recorded_hour(case: str, tmp_path: Path) -> None:
+    reader, instrument, name, hour = RECORDINGS[case]
+    path = SHARED / name
+    if not path.exists():
+        pytest.skip(f"No recording at {path}: set SWEEP_SHARED_DATA to the data folder")
     cargo = shutil.which("cargo")
     if cargo is None:
         pytest.skip("No cargo: the twin is a Rust test")
-    source = SourceConfig(reader="shioaji_parquet", instrument="TXF", paths=(RECORDING,))
+    source = SourceConfig(reader=reader, instrument=instrument, paths=(path,))
     (tape,) = ensure_tapes(source, tmp_path)
-    hour = datetime(2026, 4, 9, 9, tzinfo=TAIPEI)
     environment = os.environ | {
         "SWEEP_TWIN_TAPE": str(tape.path),
         "SWEEP_TWIN_FROM_NS": str(int(hour.timestamp()) * 1_000_000_000),

@@ -226,7 +226,8 @@ impl Survey {
                 }
             }
         }
-        let is_told = row.flags & FLAG_OUT_OF_VIEW == 0 && row.join == 0 && is_trading;
+        // With joins a print takes its own lots, and no level row tells them again.
+        let is_told = row.flags & FLAG_OUT_OF_VIEW == 0 && !self.report.has_joins && is_trading;
         if after < before && is_told {
             self.credits.push((side, key, before - after));
         }
