@@ -255,7 +255,7 @@ def times(ratio: float) -> str:
     return f"{ratio:.1f}" if ratio < RATIO_SHOWN_MAX else f"over {RATIO_SHOWN_MAX:,}"
 
 
-def page(rows: list[dict[str, Any]]) -> str:
+def page(rows: list[dict[str, Any]], commit: str) -> str:
     """Return docs/statistics.md."""
     names = (
         "market",
@@ -279,7 +279,7 @@ def page(rows: list[dict[str, Any]]) -> str:
     return PAGE_TEXT.format(
         table="\n".join(lines) + "\n",
         command="make paired-variance",
-        commit=machine()["commit"],
+        commit=commit,
         replications=" and ".join(map(str, counts)),
         orders=ORDERS,
         rest=REST_NS // SECOND,
@@ -293,18 +293,19 @@ def page(rows: list[dict[str, Any]]) -> str:
 def main() -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--replications", type=int, default=200)
+    parser.add_argument("--replications", type=int, default=100)
     parser.add_argument("--write", action="store_true", help="write docs/statistics.md")
     given = parser.parse_args()
     BUILD.mkdir(exist_ok=True)
+    here = machine()  # now: the tree may change during the run
     rows = []
     for market in markets():
         rows += measure(market, "schedule", schedule, CHANGES, given.replications)
         rows += measure(market, "maker", maker, MAKER_CHANGES, given.replications // 2)
     document = {"rows": rows, "base": BASE, "changes": [asdict(c) for c in MAKER_CHANGES]}
-    (BUILD / "paired-variance.json").write_text(json.dumps(document | machine(), indent=1))
+    (BUILD / "paired-variance.json").write_text(json.dumps(document | here, indent=1))
     if given.write:
-        PAGE.write_text(page(rows))
+        PAGE.write_text(page(rows, here["commit"]))
 
 
 if __name__ == "__main__":
