@@ -431,7 +431,7 @@ fn engine_and_twin_agree_on_a_recorded_hour() {
     let rows = &tape.rows(start..stop).unwrap();
     assert!(rows.len() > 10_000, "only {} rows in the hour", rows.len());
     let mut summary = Vec::new();
-    for mut rules in recorded_hour_rules(tape.has_local()) {
+    for mut rules in recorded_hour_rules(tape.has_local(), from) {
         rules.has_join = tape.has_join();
         if rules.has_join && !rules.is_sampled && !rules.is_naive {
             rules.queue = Queue::L3;
@@ -467,7 +467,23 @@ fn engine_and_twin_agree_on_a_recorded_hour() {
     .unwrap();
 }
 
-fn recorded_hour_rules(has_local: bool) -> Vec<Rules> {
+/// Gives places and replies recorded latencies: a row every 7 seconds of the hour, 5 to 100 ms.
+fn record_hour(mut rules: Rules, from: Nanos) -> Rules {
+    for (operation, name) in [(0, "place"), (3, "report")] {
+        let row = |k: Nanos| (from + k * 7_000_000_000, (5 + k * 37 % 96) * 1_000_000);
+        let rows: Vec<(Nanos, Nanos)> = (0..520).map(row).collect();
+        rules.latency[operation] = LatencySpec {
+            model: "trace".to_owned(),
+            file: Some(twin::market::write_trace(operation, &rows)),
+            operation: Some(name.to_owned()),
+            ..LatencySpec::default()
+        };
+        rules.traces[operation] = Some(rows);
+    }
+    rules
+}
+
+fn recorded_hour_rules(has_local: bool, from: Nanos) -> Vec<Rules> {
     let latency = |model: &str, mean_ns: f64, floor_ns: f64| LatencySpec {
         model: model.to_owned(),
         mean_ns,
@@ -529,6 +545,8 @@ fn recorded_hour_rules(has_local: bool) -> Vec<Rules> {
         }),
         loss_probability: 0.01,
         loss_timeout_ns: 1_000_000_000,
+        reject_probability: 0.02,
+        is_independent: true,
         wake: Wake::Touch,
         seed: 2,
         latency: [
@@ -546,6 +564,7 @@ fn recorded_hour_rules(has_local: bool) -> Vec<Rules> {
         visible_levels: 0,
         ..quiet.clone()
     };
+    let back = record_hour(back, from);
     let sizes = Rules {
         queue: Queue::OddsSize(0.5, 0.4, -2.9),
         seed: 5,

@@ -112,7 +112,7 @@ fn recorded(dice: &mut Dice) -> Vec<(Nanos, Nanos)> {
 }
 
 /// Writes recorded latencies as the engine maps them; returns the path.
-fn write_trace(operation: usize, rows: &[(Nanos, Nanos)]) -> String {
+pub fn write_trace(operation: usize, rows: &[(Nanos, Nanos)]) -> String {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
     let name = format!("twin-{}-{count}.trace", std::process::id());
