@@ -22,7 +22,7 @@ use rustsim::replay::{Strategy, Wake as Woken, WakeFilter, replay};
 use rustsim::sim::{Outcomes, RunOptions, SimulatedExchange};
 use rustsim::spec::SimSpec;
 use rustsim::tape::MappedTape;
-use rustsim::types::{EventKind, Lots, OrderEvent, Tick};
+use rustsim::types::{EventKind, Lots, Nanos, OrderEvent, Tick};
 
 use serde_json::json;
 
@@ -445,6 +445,7 @@ fn engine_and_twin_agree_on_a_recorded_hour() {
             start as u64,
             &mut Gambler::slow(seed, 4_000, 4),
         );
+        twin::market::forget(&rules);
         if let Err(difference) = check_equal(&outcomes, &moments, &story, rules.certificates) {
             panic!("{difference}\n{rules:?}");
         }
