@@ -38,7 +38,6 @@ fn models(seed: u64) -> Vec<QueueSpec> {
                 beta: [0.59, 1.0][(seed % 2) as usize],
                 gamma: [-3.0, 0.0, 2.0][(seed % 3) as usize],
                 mode,
-                ..QueueSpec::default()
             });
         }
     }
