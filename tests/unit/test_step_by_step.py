@@ -9,6 +9,7 @@ import pytest
 
 import rustsim
 from rustsim import SimulatedExchange
+from tests.toys.venue import BID, BUY, ahead, exchange, level, trade
 
 START = 1_700_000_000_000_000_000
 Row = tuple[int, int, int, int, int]  # exch_ns, kind (0 level, 1 trade), side, price, lots
@@ -189,3 +190,18 @@ def test_digest_depends_on_nothing_but_the_run(tmp_path: Path) -> None:
     expected = digest(wake="own")
     for options in ({"samples": 0}, {"samples": 7}, {"log": True}, {"wake": "every"}):
         assert digest(**options) == expected, options
+
+
+def test_order_that_joined_between_decrease_and_print_stays_behind_an_earlier_one() -> None:
+    venue = exchange(queue={"model": "back"})
+    level(venue, 0, BID, 99, 17)
+    first = venue.place_order(BUY, 99, 2)
+    venue.advance_to(1)
+    level(venue, 3, BID, 99, 16)
+    second = venue.place_order(BUY, 99, 4)
+    venue.advance_to(3)
+    assert (ahead(venue, first), ahead(venue, second)) == (16, 16)
+    level(venue, 3, BID, 99, 15)
+    trade(venue, 3, BID, 99, 1)
+    trade(venue, 3, BID, 99, 10)
+    assert ahead(venue, first) == ahead(venue, second) == 6
