@@ -32,6 +32,7 @@ __all__ = [
     "latency_quantiles_ns",
     "philox4x32_10",
     "philox4x64_10",
+    "plain_events",
     "queue_probability_ahead",
     "scan_book",
     "scan_queues",

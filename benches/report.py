@@ -105,13 +105,13 @@ def show(figures: Sequence[Figure], path: Path) -> None:
     """Print the table."""
     here = machine()
     print(f"{here['cpu']}, {here['cores']} cores, load {here['load_1min']:.1f}, {here['commit']}")
-    head = f"{'figure':<44}{'value':>12} {'unit':<12}{'reference':>12}{'ratio':>8}"
+    head = f"{'figure':<50}{'value':>12} {'unit':<12}{'reference':>12}{'ratio':>8}"
     print(f"{head}{'bar':>12}{'here':>10}  met")
     for figure in figures:
         reference = f"{figure.reference:,.2f}" if figure.reference is not None else "none"
         ratio = f"{figure.ratio:.2f}" if figure.ratio is not None else "-"
         print(
-            f"{figure.name:<44}{figure.value:>12,.2f} {figure.unit:<12}{reference:>12}{ratio:>8}"
+            f"{figure.name:<50}{figure.value:>12,.2f} {figure.unit:<12}{reference:>12}{ratio:>8}"
             f"{figure.bar:>12,.2f}{figure.bar_here:>10,.2f}  {'yes' if figure.met else 'NO'}"
             + (f"  (spread {figure.spread:.0%})" if figure.spread is not None else "")
         )
