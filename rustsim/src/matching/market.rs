@@ -355,8 +355,8 @@ impl Matching {
         for (index, lots) in known.into_iter().zip(fills) {
             let order = &mut level[index];
             let (open, total) = (order.leaves(), order.total);
-            // A fill has used up the market ahead; without one, all that the market gave was ahead or behind.
-            let consumed = if lots > 0 {
+            // A fill has used up what was ahead; without one, all that the market gave was ahead.
+            let consumed = if lots > 0 && order.ahead <= units(market) {
                 print.lots - own_filled
             } else {
                 market

@@ -503,6 +503,7 @@ impl Exchange {
         let mut own_filled = 0;
         for (id, lots, own_before) in fills {
             let own = self.resting.iter_mut().find(|own| own.id == id).unwrap();
+            let is_used_up = own.ahead.unwrap() <= market * AHEAD_ONE;
             let before = own.bounds;
             let size = own.total - own.filled_before;
             for bound in &mut own.bounds {
@@ -519,7 +520,11 @@ impl Exchange {
                 self.fill_resting(now, id, lots, cause);
             }
             // What the market gave to this print was ahead of an order that it left alone; all that was ahead, if it filled the order.
-            let gone = if lots > 0 { q - own_filled } else { market };
+            let gone = if lots > 0 && is_used_up {
+                q - own_filled
+            } else {
+                market
+            };
             own_filled += lots;
             if let Some(own) = self.resting.iter_mut().find(|own| own.id == id) {
                 for bound in &mut own.bounds {
