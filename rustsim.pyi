@@ -368,14 +368,20 @@ class ReplayResult:
     def equity(self) -> list[tuple[int, int]]:
         """Down-sampled (exch_ns, equity in half minor units)."""
     def fills(self) -> dict[str, list[int]]:
-        """Columns: exch_ns, order_id, side, price_ticks, lots, fee_minor, tax_minor, impact_minor, is_maker, position_lots, mid2_ticks, queue_ahead_lots_x2p20, arrival_ns,
-        local_ns (when the strategy sees it), queue_ahead_at_arrival_lots_x2p20, cause_lots and cause_row (the print; 0 and -1: none), equity_minor_x2; with
-        certificates queue_ahead_front_lots, queue_ahead_back_lots (bounds before the fill), certain_lots. Queue positions are -1 where unknown."""
+        """Columns of the fills, one row each.
+
+        Columns: exch_ns, order_id, side, price_ticks, lots, fee_minor, tax_minor, impact_minor, is_maker, position_lots, mid2_ticks, queue_ahead_lots_x2p20, arrival_ns,
+        local_ns (when the strategy sees it), queue_ahead_at_arrival_lots_x2p20, cause_lots and cause_row (the print; 0 and -1: none), equity_minor_x2;
+        with certificates queue_ahead_front_lots, queue_ahead_back_lots (bounds before the fill), certain_lots. Queue positions are -1 where unknown.
+        """
     def markouts(self) -> dict[str, list[int | None]]:
         """Gain per lot of each fill in half ticks at markout_1s_ticks_x2, markout_5s_ticks_x2, markout_30s_ticks_x2; None: the data ended before."""
     def certificates(self) -> dict[str, list[int]]:
-        """Columns per order and stay in a queue, by end: order_id, side, price_ticks, joined_ns, ended_ns, rested_lots, filled_lots, certain_lots (filled by
-        ended_ns under every queue model), possible_lots (under some). Empty unless the spec says "certificates": true."""
+        """Columns of what every queue model agrees on, a row per order and stay in a queue.
+
+        In order of their ends: order_id, side, price_ticks, joined_ns, ended_ns, rested_lots, filled_lots, certain_lots
+        (filled by ended_ns under every queue model), possible_lots (under some). Empty unless the spec says "certificates": true.
+        """
     def events_log(self) -> list[OrderEvent]: ...
 
 @disjoint_base
@@ -475,7 +481,9 @@ def philox4x32_10(counter: Sequence[int], key: Sequence[int]) -> list[int]:
 def philox4x64_10(counter: Sequence[int], key: Sequence[int]) -> list[int]:
     """One Philox 4x64-10 block."""
 
-def plain_events(data: bytes, scale: str, *, exch_ns_before: int, local_ns_before: int | None) -> dict[str, Any] | None:
+def plain_events(
+    data: bytes, scale: str, *, exch_ns_before: int, local_ns_before: int | None
+) -> dict[str, Any] | None:
     """Columns of a piece of an hftbacktest event array (64-byte rows) whose rows are all plain, as bytes by name, and "latency_ns" (least, most); None for any other piece.
 
     Plain: depth or trade, valid for both sides, sorted from the times before on (local_ns_before None: no local clock), on the grid, in
