@@ -185,6 +185,9 @@ impl Matching {
         let displayed = Lots::from(self.recorded.book.size(side, incoming.price));
         // The naive world has no queues to know.
         let in_view = !self.is_naive() && self.is_in_view(side, incoming.price);
+        if in_view {
+            self.know_level(side, incoming.price);
+        }
         // The last own order of the level bounds the new one: queue order among own orders stays, and a hidden level hides for all.
         let last = self.own[side as usize]
             .level_mut(incoming.price)
@@ -229,6 +232,16 @@ impl Matching {
             },
             certificate,
         });
+    }
+
+    /// Learns from a level inside the view what own orders there could not know yet: whoever joins now stands behind them.
+    fn know_level(&mut self, side: Side, price: TickIndex) {
+        let displayed = self.recorded.book.size(side, price);
+        for order in self.own[side as usize].level_mut(price) {
+            if order.knowledge == Knowledge::Unknown {
+                order.become_known(displayed);
+            }
+        }
     }
 
     fn find(&self, id: OrderId) -> Option<(Side, usize)> {

@@ -201,6 +201,13 @@ impl Exchange {
     }
 
     fn rest(&mut self, now: Nanos, mut own: Own) {
+        let displayed = self.size(own.side, own.price);
+        let is_known = !self.rules.is_naive && !self.is_out_of_window(own.side, own.price);
+        for other in &mut self.resting {
+            if is_known && other.key() == own.key() && other.ahead.is_none() {
+                other.set_known(displayed);
+            }
+        }
         let last = self
             .resting
             .iter()
@@ -209,14 +216,12 @@ impl Exchange {
         own.is_hidden = last.is_some_and(|other| other.is_hidden);
         let (before_us, bounds_before_us) =
             last.and_then(|other| other.places()).unwrap_or((0, [0; 2]));
-        let displayed = self.size(own.side, own.price);
         own.bounds = bounds_before_us.map(|ahead| Bound {
             ahead: displayed.max(ahead),
             filled: 0,
         });
         own.rested = own.leaves;
         own.filled_before = own.filled;
-        let is_known = !self.rules.is_naive && !self.is_out_of_window(own.side, own.price);
         own.ahead = is_known.then_some((displayed * AHEAD_ONE).max(before_us));
         if own.ahead.is_some() {
             self.arrivals.0 += own.leaves;
