@@ -21,6 +21,32 @@ fn small(value: u64) -> i32 {
     i32::try_from(value).expect("a small number")
 }
 
+/// One message near the spread; several share a time, so prints may come after the decrease that they explain.
+fn random_row(step: u64, draw: impl Fn(u64, u64) -> u64) -> Tick {
+    let side = [Side::Bid, Side::Ask][usize::try_from(draw(0, 2)).expect("0 or 1")];
+    let depth = small(draw(1, 2));
+    let now = i64::try_from(step / 3 + 1).expect("small");
+    let (kind, qty, flags) = match draw(2, 10) {
+        0..=2 => (KIND_TRADE, 1 + small(draw(3, 9)), 0),
+        3 => (KIND_LEVEL, 0, FLAG_OUT_OF_VIEW),
+        _ => (KIND_LEVEL, small(draw(3, 40)), 0),
+    };
+    Tick {
+        exch_ns: now,
+        local_ns: now,
+        price: if side == Side::Bid {
+            99 - depth
+        } else {
+            101 + depth
+        },
+        qty,
+        kind,
+        side: side as u8,
+        flags: flags | FLAG_LAST,
+        ..Tick::default()
+    }
+}
+
 #[test]
 fn every_position_lies_within_its_bounds_at_every_moment() {
     let mut apart = 0_u32;
@@ -46,35 +72,12 @@ fn every_position_lies_within_its_bounds_at_every_moment() {
         let mut placed = 0;
         for step in 0..STEPS {
             let draw = |which, bound| below(seed, step, which, bound);
-            let side = [Side::Bid, Side::Ask][usize::try_from(draw(0, 2)).expect("0 or 1")];
-            let depth = small(draw(1, 2));
-            let price = if side == Side::Bid {
-                99 - depth
-            } else {
-                101 + depth
-            };
-            // Several messages share a time: prints may come after the decrease that they explain.
-            let now = i64::try_from(step / 3 + 1).expect("small");
-            let (kind, qty, flags) = match draw(2, 10) {
-                0..=2 => (KIND_TRADE, 1 + small(draw(3, 9)), 0),
-                3 => (KIND_LEVEL, 0, FLAG_OUT_OF_VIEW),
-                _ => (KIND_LEVEL, small(draw(3, 40)), 0),
-            };
-            let row = Tick {
-                exch_ns: now,
-                local_ns: now,
-                price,
-                qty,
-                kind,
-                side: side as u8,
-                flags: flags | FLAG_LAST,
-                ..Tick::default()
-            };
+            let row = random_row(step, draw);
             exchange.on_tick(&[row]).expect("a good row");
             if draw(4, 4) == 0 {
                 exchange.host_mut().place_order(OrderRequest {
-                    side,
-                    price,
+                    side: if row.side == 0 { Side::Bid } else { Side::Ask },
+                    price: row.price,
                     qty: 1 + i64::from(small(draw(5, 5))),
                     order_type: OrderType::Limit,
                     time_in_force: TimeInForce::Rod,
@@ -85,7 +88,7 @@ fn every_position_lies_within_its_bounds_at_every_moment() {
             } else if placed > 0 && draw(4, 4) == 1 {
                 exchange.host_mut().cancel_order(1 + draw(5, placed), 0);
             }
-            exchange.advance_to(now).expect("time runs on");
+            exchange.advance_to(row.exch_ns).expect("time runs on");
             for id in 1..=placed {
                 let (Some(ahead), Some((low, high))) =
                     (exchange.queue_ahead(id), exchange.queue_ahead_range(id))
