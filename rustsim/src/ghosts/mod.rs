@@ -54,7 +54,7 @@ pub struct GhostOptions {
     pub seed: u64,
     /// Models to score, none while cancels are collected only.
     pub models: Vec<QueueSpec>,
-    /// Whether cancels are kept for [`fit`].
+    /// Whether cancels are kept for [`fit()`].
     pub keeps_cancels: bool,
 }
 
