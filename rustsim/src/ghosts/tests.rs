@@ -107,6 +107,40 @@ fn joins_tell_which_cancels_were_ahead_and_sizes_which_might_have_been_behind() 
 }
 
 #[test]
+fn worked_example_of_the_losses_of_cancels() {
+    // A lot ahead trades. Then uniform says 9 of 10, 7 of 10, 3 of 15 and 3 of 30 before a cancel ahead, ahead, behind and ahead.
+    let rows = [
+        sell(1, 1, 1),
+        bid(2, 10, 0),
+        bid(3, 8, 1),
+        bid(4, 10, 0),
+        bid(5, 6, 1),
+        bid(6, 15, 0),
+        bid(7, 13, 7),
+        bid(8, 30, 0),
+        bid(9, 27, 2),
+    ];
+    let scan = scan(&rows, &["uniform"]);
+    let score = &scan.scores()[0];
+    assert_eq!((score.cancels, score.impossible), (4, 0));
+    assert!((score.brier / 4.0 - 0.2375).abs() < 1e-12, "{score:?}");
+    assert!((score.loss / 4.0 - 0.746_941).abs() < 5e-7, "{score:?}");
+    let used: Vec<_> = score.bins.iter().filter(|bin| bin.count > 0).collect();
+    assert_eq!(used.len(), 4);
+}
+
+#[test]
+fn worked_example_of_the_losses_of_fills() {
+    let mut score = Score::default();
+    for (filled, is_filled) in [(9, true), (7, true), (2, false), (1, true)] {
+        score.add_fills(filled, 10, is_filled);
+    }
+    assert_eq!(score.episodes, 4);
+    assert!((score.fill_brier / 4.0 - 0.2375).abs() < 1e-12, "{score:?}");
+    assert!((score.fill_loss / 4.0 - 0.746_941).abs() < 5e-7);
+}
+
+#[test]
 fn a_ghost_is_filled_when_an_order_behind_it_is() {
     // All ahead trades, then two lots of the order behind.
     let rows = [bid(1, 15, 0), sell(2, 7, 1), sell(2, 3, 2), sell(3, 2, 4)];

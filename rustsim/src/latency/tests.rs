@@ -47,6 +47,42 @@ fn quantiles_match_the_worked_numbers() {
     }
 }
 
+/// The parameters that mean 5000 and cv come to, seen through the quantiles.
+#[test]
+fn parameters_match_the_worked_numbers() {
+    for (cv, mu, sigma) in [(0.5, 8.405_621, 0.472_381), (1.0, 8.170_620, 0.832_555)] {
+        let model = build("lognormal", 5000.0, cv, 0.0);
+        let at = |z: f64| libm::log(model.quantile_ns(normal::cdf(z)));
+        assert!((at(0.0) - mu).abs() < 1e-6, "cv {cv}: mu {}", at(0.0));
+        let found = at(1.0) - at(0.0);
+        assert!((found - sigma).abs() < 1e-6, "cv {cv}: sigma {found}");
+    }
+    for (cv, alpha, least) in [(0.5, 3.236_068, 3454.915), (1.0, 2.414_214, 2928.932)] {
+        let model = build("pareto", 5000.0, cv, 0.0);
+        assert!((model.quantile_ns(1e-15) / least - 1.0).abs() < 1e-6);
+        let found = libm::log(10.0) / libm::log(model.quantile_ns(0.99) / model.quantile_ns(0.9));
+        assert!((found / alpha - 1.0).abs() < 1e-6, "cv {cv}: alpha {found}");
+    }
+    for (cv, shape, scale) in [(0.5, 4, 1250.0), (1.0, 1, 5000.0)] {
+        let model = build("gamma", 5000.0, cv, 0.0);
+        for u in [0.1, 0.5, 0.999] {
+            // For a whole shape k, P(X > x) is the Poisson probability of fewer than k events in x / scale.
+            let x = model.quantile_ns(u) / scale;
+            let mut term = libm::exp(-x);
+            let mut tail = term;
+            for n in 1..shape {
+                term *= x / f64::from(n);
+                tail += term;
+            }
+            assert!(
+                (1.0 - tail - u).abs() < 1e-9,
+                "cv {cv} u {u}: {}",
+                1.0 - tail
+            );
+        }
+    }
+}
+
 /// Values of scipy 1.x `gamma.ppf(u, k) / k` (and `isf` above one half).
 #[test]
 fn gamma_quantiles_match_an_independent_implementation() {

@@ -121,6 +121,23 @@ fn the_worked_example_is_reproduced_row_by_row() {
 }
 
 #[test]
+fn spread_and_inventory_are_the_worked_terms() {
+    let mut ledger = ShadowLedger::new(200, schedule(), 0);
+    // Twice the sums so far, in ticks times lots: 1 - 0.5 + 1 - 1.5 + 1, and 2 * 1 + 3 * 3 - 1 * 3 + 2 * 3.
+    let sums = [(2, 0), (1, 4), (3, 22), (0, 16), (2, 28)];
+    for ((row, (signed_lots, price, liquidity, mid2, _)), (spread2, inventory2)) in
+        (0..).zip(WORKED).zip(sums)
+    {
+        ledger.on_mark(row * SECOND, mid2).unwrap();
+        ledger
+            .on_fill(&fill(row * SECOND + 1, signed_lots, price, liquidity))
+            .unwrap();
+        assert_eq!(ledger.spread_capture2(), spread2 * 200, "row {row}");
+        assert_eq!(ledger.inventory2(), inventory2 * 200, "row {row}");
+    }
+}
+
+#[test]
 fn average_cost_carries_the_third_of_a_unit() {
     let mut ledger = ShadowLedger::new(200, schedule(), 0);
     for (row, (signed_lots, price, liquidity, ..)) in (0..).zip(WORKED).take(3) {
