@@ -58,6 +58,71 @@ def test_with_cancels_ahead_the_wait_is_a_pure_death_chain(queue: str) -> None:
     mean_close([chain_time(draw, queue, 3, 1.0, 0.5) for _ in range(PATHS)], expected)
 
 
+# Lots that stand for one unit of a queue, and the most that a queue holds: both change the
+# probabilities by less than LATTICE_BIAS.
+UNIT = 2
+LOTS_MAX = 60
+LATTICE_BIAS = 0.0025
+
+
+def rises(draw: random.Random, queues: tuple[int, int], opposite: float) -> bool:
+    """Let both best queues walk by single lots until one is empty; tell whether the price rose.
+
+    The account of a buyer says so. A share `opposite` of the steps moves the queues against each
+    other, the rest moves one of them: their correlation is -2 w / (1 + w).
+    """
+    venue = exchange()
+    level(venue, 0, BID, 99, 1)
+    level(venue, 0, ASK, 102, 1)
+    level(venue, 0, BID, 100, queues[0] * UNIT)
+    # One lot more, which the buyer takes and the record takes after him.
+    level(venue, 0, ASK, 101, queues[1] * UNIT + 1)
+    venue.place_order(BUY, 101, 1, time_in_force="ioc")
+    assert fills(venue.advance_to(0)) == [(1, 1)]
+    trade(venue, 0, ASK, 101, 1)
+    best = ((BID, 100), (ASK, 101))
+    now = 0
+    while all(venue.level_lots(side, price) for side, price in best):
+        now += SECOND
+        grows = draw.random() < 0.5
+        if draw.random() < opposite:
+            moves = [(0, grows), (1, not grows)]
+        else:
+            moves = [(int(draw.random() < 0.5), grows)]
+        for index, is_longer in moves:
+            side, price = best[index]
+            lots = venue.level_lots(side, price)
+            if is_longer:
+                level(venue, now, side, price, min(lots + 1, LOTS_MAX))
+            elif draw.random() < 0.5:
+                trade(venue, now, side, price, 1)
+            else:
+                level(venue, now, side, price, lots - 1)
+    moved = venue.finish().ledger["inventory_minor_x2"]
+    assert abs(moved) == 1
+    return moved > 0
+
+
+# Lots of bid and ask, share of opposite steps for a correlation of 0, -0.5 and -1, P(up).
+@pytest.mark.parametrize(
+    ("queues", "opposite", "expected"),
+    [
+        ((1, 1), 0.0, 0.5),
+        ((2, 1), 0.0, 0.704833),
+        ((3, 1), 0.0, 0.795167),
+        ((3, 1), 1 / 3, 0.768369),
+        ((3, 1), 1.0, 0.75),
+    ],
+)
+def test_the_longer_queue_moves_the_price_as_often_as_the_diffusion_limit_says(
+    queues: tuple[int, int], opposite: float, expected: float
+) -> None:
+    draw = random.Random(3)
+    share = statistics.fmean(rises(draw, queues, opposite) for _ in range(PATHS))
+    error = (expected * (1 - expected) / PATHS) ** 0.5
+    assert abs(share - expected) < LATTICE_BIAS + 4 * error
+
+
 # --- symmetries ----------------------------------------------------------------------------------
 
 Script = list[tuple[Any, ...]]

@@ -6,12 +6,15 @@ script; floats hold to a relative 1e-6, or to the digits that are written here.
 
 import json
 import math
+from pathlib import Path
 from statistics import NormalDist
 from typing import Any
 
+import numpy as np
 import pytest
 
 import rustsim
+from sweep.queue_fit import model_figures
 from sweep.schema import QUEUE_MODELS
 from tests.toys.venue import (
     ASK,
@@ -145,6 +148,8 @@ def test_a_trade_leaves_the_queue_before_the_depth_update_that_reflects_it() -> 
     assert ahead(venue, order) == pytest.approx(17.142857, rel=1e-6)
     probability = rustsim.queue_probability_ahead('{"model": "uniform"}', 20.0, 50.0)
     assert probability == pytest.approx(0.285714, abs=5e-7)
+    stale = rustsim.queue_probability_ahead('{"model": "uniform"}', 20.0, 80.0)
+    assert 20 - 10 * stale == pytest.approx(18, rel=1e-12)
 
 
 # --- fills of resting orders ---------------------------------------------------------------------
@@ -190,6 +195,61 @@ def test_two_orders_with_the_same_queue_ahead_never_fill_more_than_the_print() -
     second = venue.place_order(BUY, 100, 2)
     events = trade(venue, 2, BID, 100, 13)
     assert fills(events) == [(first, 2), (second, 1)]
+
+
+# --- losses of queue models ----------------------------------------------------------------------
+
+# Exchange second, kind (0 level, 1 trade), side, price, lots, join: which row the order came with.
+GHOST_ROWS = [
+    (0, 0, BID, 100, 7, 0),
+    (0, 0, BID, 100, 10, 0),
+    (0, 0, ASK, 102, 50, 0),
+    # Ghosts join here. A lot ahead trades.
+    (1, 1, BID, 100, 1, 1),
+    (2, 0, BID, 100, 10, 0),
+    # 9 of 10 are ahead, and so is the cancel.
+    (3, 0, BID, 100, 8, 1),
+    (4, 0, BID, 100, 10, 0),
+    # 7 of 10 are ahead, and so is the cancel.
+    (5, 0, BID, 100, 6, 1),
+    (6, 0, BID, 100, 15, 0),
+    # 3 of 15 are ahead; the cancel is behind.
+    (7, 0, BID, 100, 13, 7),
+    (8, 0, BID, 100, 30, 0),
+    # 3 of 30 are ahead, and so is the cancel.
+    (9, 0, BID, 100, 27, 2),
+    (100, 0, ASK, 102, 51, 0),
+]
+
+
+def test_losses_of_cancels_are_the_worked_example(tmp_path: Path) -> None:
+    # Said 0.9, 0.7, 0.2, 0.1; came true yes, yes, no, yes.
+    types = (np.int64, np.uint8, np.uint8, np.int32, np.int32, np.uint32)
+    columns = zip(*GHOST_ROWS, strict=True)
+    seconds, kind, side, price, qty, join = map(np.array, columns, types)
+    flags = np.ones_like(kind)
+    builder = rustsim.TapeBuilder(str(tmp_path / "ghosts.tape"))
+    builder.append(seconds * SECOND, None, kind, side, flags, price, qty, join)
+    builder.finish("{}")
+    tape = rustsim.Tape.open(str(tmp_path / "ghosts.tape"))
+    options = {
+        "every_ns": 1_000 * SECOND,
+        "horizon_ns": 60 * SECOND,
+        "block_ns": 100 * SECOND,
+        "replications": 0,
+        "seed": 1,
+        "models": [{"model": "uniform"}],
+        "keeps_cancels": True,
+    }
+    scan = rustsim.GhostScan(json.dumps(options))
+    # Ghosts join before the first row of a time: the book has to stand by then.
+    scan.open(tape, 0, tape.row_count, from_ns=1, until_ns=50 * SECOND)
+    assert scan.advance(1_000) == 0
+    report = json.loads(scan.report())
+    assert report["counts"]["cancels"] == 4
+    figures = model_figures(report["scores"][0])
+    assert figures["brier"] == pytest.approx(0.2375, rel=1e-9)
+    assert figures["log_loss"] == pytest.approx(0.746941, rel=1e-6)
 
 
 # --- latency -------------------------------------------------------------------------------------
@@ -430,6 +490,9 @@ def test_philox_4x64_gives_the_first_block_of_numpy() -> None:
     words = rustsim.philox4x64_10((1, 0, 0, 0), (1, 2))
     expected = "4f2f4313b5536b09 5b617be3219ff32a 097293476f9275cb f63f3bf4962c3942"
     assert " ".join(f"{word:016x}" for word in words) == expected
+    # It counts before its first block.
+    key = np.array([1, 2], dtype=np.uint64)
+    assert list(words) == np.random.Philox(key=key, counter=0).random_raw(4).tolist()
 
 
 # --- memory of consumed liquidity ----------------------------------------------------------------
@@ -448,105 +511,3 @@ def test_what_was_taken_comes_back_with_its_half_life() -> None:
     trade(venue, SECOND, ASK, 100, 4)
     assert venue.level_lots(ASK, 100) == 6
     assert venue.available_lots(ASK, 100) == 5
-
-
-# --- the account ---------------------------------------------------------------------------------
-
-# Side, lots, price, maker?, bid; then the expected fee, position, cash, equity, realised result
-# (first in, first out) and three times the realised result at average cost.
-ACCOUNT = [
-    (BUY, 2, 18_000, True, 18_000, (184, 2, -7_200_000, 16, 0, 0)),
-    (BUY, 1, 18_002, False, 18_001, (92, 3, -10_800_400, 224, 0, 0)),
-    (SELL, 2, 18_005, True, 18_004, (184, 1, -3_598_400, 2_040, 2_000, 5_200)),
-    (SELL, 3, 18_001, False, 18_001, (276, -2, 7_202_200, 864, 1_800, 5_400)),
-    (BUY, 2, 17_998, True, 17_998, (184, 0, 3_000, 2_080, 3_000, 9_000)),
-]
-
-
-def account_after(count: int, tick_value: int = 200) -> rustsim.ReplayResult:
-    """Trade the first rows of the table in a market with a spread of one tick."""
-    fees = {"commission_per_lot_minor": 20, "tax_rate_e9": 20_000, "grain": "fill"}
-    venue = exchange(instrument={"tick_value_minor": tick_value}, fees=fees)
-    for row, (side, lots, price, is_maker, bid, _) in enumerate(ACCOUNT[:count]):
-        now = row * SECOND
-        venue.on_tick(("book", now, [(bid, 10)], [(bid + 1, 10)]))
-        venue.place_order(side, price, lots)
-        events = venue.advance_to(now + 1)
-        if is_maker:
-            events += trade(venue, now + 2, BID if side == BUY else ASK, price, 10 + lots)
-        assert [e.is_maker for e in events if e.kind == "filled"] == [is_maker]
-    return venue.finish()
-
-
-@pytest.mark.parametrize("row", range(5))
-def test_account_follows_the_worked_example(row: int) -> None:
-    fee, position, cash, equity, fifo, average_x3 = ACCOUNT[row][-1]
-    result = account_after(row + 1)
-    ledger, table = result.ledger, result.fills()
-    assert table["fee_minor"][row] + table["tax_minor"][row] == fee
-    assert table["position_lots"][row] == position
-    assert table["mid2_ticks"][row] == 2 * ACCOUNT[row][4] + 1
-    assert ledger["cash_minor"] == cash
-    assert ledger["equity_minor_x2"] == 2 * equity
-    assert ledger["realised_fifo_minor"] == fifo
-    assert ledger["realised_average_minor_floor"] == average_x3 // 3
-    # Three times the tick value shows the thirds as whole units.
-    assert account_after(row + 1, 600).ledger["realised_average_minor_floor"] == average_x3
-
-
-def test_account_splits_exactly_into_spread_inventory_and_fees() -> None:
-    ledger = account_after(5).ledger
-    assert ledger["fees_minor"] + ledger["tax_minor"] == 920
-    assert ledger["spread_capture_minor_x2"] == 2 * 200
-    assert ledger["inventory_minor_x2"] == 2 * 2_800
-    assert ledger["equity_minor_x2"] == 2 * (200 + 2_800 - 920) == 2 * 2_080
-
-
-def test_markout_is_spread_capture_less_adverse_selection() -> None:
-    # Buy 2 at 100 with the mid at 100.5; 99.5 five seconds later.
-    venue = exchange()
-    venue.on_tick(("book", 0, [(100, 1)], [(101, 1)]))
-    venue.place_order(BUY, 100, 2)
-    assert fills(trade(venue, 1, BID, 100, 3)) == [(1, 2)]
-    venue.on_tick(("book", 3 * SECOND, [(99, 1)], [(100, 1)]))
-    venue.on_tick(("book", 6 * SECOND, [(105, 1)], [(106, 1)]))
-    ledger = venue.finish().ledger
-    assert ledger["spread_capture_minor_x2"] == 2
-    assert ledger["markout_5s_tick_lots_x2"] == -2
-    assert ledger["spread_capture_minor_x2"] - ledger["markout_5s_tick_lots_x2"] == 2 * 2
-
-
-EQUITY = [0, 100, 250, 180, 90, 300, 260, 400, 350, 370]
-
-
-def test_drawdown_is_the_deepest_fall_from_an_earlier_peak() -> None:
-    venue = exchange()
-    venue.on_tick(("book", 0, [(1_000, 5)], [(1_002, 5)]))
-    venue.place_order(BUY, 1_002, 1)
-    venue.advance_to(0)
-    for step, equity in enumerate(EQUITY):
-        bid = 1_001 + equity
-        venue.on_tick(("book", (step + 1) * SECOND, [(bid, 5)], [(bid + 2, 5)]))
-    result = venue.finish()
-    assert result.ledger["equity_minor_x2"] == 2 * 370
-    assert result.metrics["max_drawdown"] == 160
-
-
-def test_ratios_come_from_increments_at_a_fixed_interval() -> None:
-    minute = 60 * SECOND
-    venue = exchange()
-    venue.on_tick(("book", 0, [(1_000, 5)], [(1_002, 5)]))
-    venue.place_order(BUY, 1_001, 1)
-    venue.advance_to(0)
-    # A print through the bid fills it at the mid: the equity starts at 0.
-    assert fills(trade(venue, 0, BID, 1_000, 1)) == [(1, 1)]
-    for step, equity in enumerate(EQUITY[1:], start=1):
-        bid = 1_000 + equity
-        venue.on_tick(("book", step * minute, [(bid, 5)], [(bid + 2, 5)]))
-    metrics = venue.finish().metrics
-    mean = metrics["net_pnl"] / 9
-    assert mean == pytest.approx(41.1111, rel=1e-5)
-    assert metrics["pnl_per_minute_sd"] == pytest.approx(110.9554, rel=1e-6)
-    assert metrics["sharpe_per_minute"] == pytest.approx(0.370519, rel=1e-5)
-    assert metrics["pnl_per_minute_downside"] == pytest.approx(43.588989, rel=1e-6)
-    assert metrics["sortino_per_minute"] == pytest.approx(0.943154, rel=1e-6)

@@ -50,6 +50,8 @@ fn a_trade_leaves_the_queue_before_the_depth_update_that_reflects_it() {
     })
     .unwrap();
     assert!((uniform.probability_ahead(20.0, 50.0, false) - 0.285_714).abs() < 5e-7);
+    let stale = 20.0 - 10.0 * uniform.probability_ahead(20.0, 80.0, false);
+    assert!((stale - 18.0).abs() < 1e-12);
 }
 
 #[test]
