@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from sweep.errors import InputError, ResourceError
 from sweep.replays import ReplayTables
 
 NS_PER_HOUR: Final = 3.6e12
@@ -14,6 +15,19 @@ MARK_MIN: Final = 8.0
 MARK_MORE: Final = 80.0
 DENSE_FILLS: Final = 1_000  # more of them at full size would hide the price
 MARKS: Final = ((0, "buy", "#1b7837", "^"), (1, "sell", "#b2182b", "v"))  # side, word, look
+
+
+def _save(figure: Any, path: Path) -> None:
+    forms = sorted(figure.canvas.get_supported_filetypes())
+    if path.suffix.lower()[1:] not in forms:
+        raise InputError(
+            f"{path}: no form of picture; its name must end in one of {', '.join(forms)}"
+        )
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path, dpi=110)
+    except OSError as error:
+        raise ResourceError(f"{path}: cannot be written: {error.strerror or error}") from error
 
 
 def plot_replay(
@@ -67,7 +81,7 @@ def plot_replay(
     money.set_xlabel("hours of trading")
     for axes in (position, money):
         axes.axhline(0, color="0.8", linewidth=0.8, zorder=0)
-    figure.savefig(path, dpi=110)
+    _save(figure, path)
 
 
 def _plot_naive(axes: Any, slices: Sequence["_Slice"]) -> None:
@@ -105,7 +119,7 @@ def plot_latencies(lines: Mapping[str, Sequence[float]], path: Path, *, title: s
     axes.set_title(title, loc="left")
     if lines:
         axes.legend()
-    figure.savefig(path, dpi=110)
+    _save(figure, path)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,4 +223,4 @@ def plot_calibration(
     axes.set_ylabel("share of cancels that were ahead")
     axes.set_title(title, loc="left", fontsize="small")
     axes.legend(fontsize="small")
-    figure.savefig(path, dpi=110)
+    _save(figure, path)

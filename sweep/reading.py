@@ -276,7 +276,7 @@ class Fields:
                 message = f"The key {key!r} is {NOT_BUILT}"
                 self.reading.problems.add(node, message, "Remove it", at_key=True)
                 continue
-            hint = did_you_mean(key, self._known)
+            hint = did_you_mean(key, self._known) if self._known else "It takes none: remove it"
             self.reading.problems.add(node, f"Unknown key {key!r}", hint, at_key=True)
 
 

@@ -49,12 +49,12 @@ def queue(options: argparse.Namespace) -> int:
             is_scored=options.score,
             progress=lambda rows: bar.update(rows, size * min(rows, total) // max(1, total)),
         )
-    if options.png is not None:
-        _plot(found, options.png)
     if options.json:
         print(json.dumps(found))
-        return EXIT_DONE
-    _show(found)
+    else:
+        _show(found)
+    if options.png is not None:
+        _plot(found, options.png)
     return EXIT_DONE
 
 

@@ -3,12 +3,12 @@
 import argparse
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from sweep.document import did_you_mean
-from sweep.errors import EXIT_DONE, InputError, ResourceError
+from sweep.errors import EXIT_DONE, InputError
 from sweep.latency_profiles import LatencyProfile, latency_profiles
 from sweep.schema import LatencyLeg, Study
 from sweep.template import fill, to_template
@@ -31,6 +31,7 @@ def show(options: argparse.Namespace) -> int:
     from sweep.latency_table import latency_lines
     from sweep.latency_traces import TRACES_FOLDER, ensure_traces
     from sweep.planning import middle_params
+    from sweep.plots import plot_latencies
 
     study: Study = options.loaded
     if study.world.is_naive:
@@ -49,23 +50,13 @@ def show(options: argparse.Namespace) -> int:
     }
     picture: Path = options.png or options.runs_dir / TRACES_FOLDER / f"{study.name}.png"
     drawn = {line.name: line.quantiles_us for line in lines if line.quantiles_us[-1] > 0.0}
-    _draw(drawn, picture, f"{study.name}: latencies")
+    plot_latencies(drawn, picture, title=f"{study.name}: latencies")
     document["picture"] = str(picture)
     if options.json:
         print(json.dumps(document, allow_nan=False))
     else:
         _show(document)
     return EXIT_DONE
-
-
-def _draw(lines: Mapping[str, Sequence[float]], picture: Path, title: str) -> None:
-    from sweep.plots import plot_latencies
-
-    try:
-        picture.parent.mkdir(parents=True, exist_ok=True)
-        plot_latencies(lines, picture, title=title)
-    except OSError as error:
-        raise ResourceError(f"{picture}: cannot be written: {error.strerror or error}") from error
 
 
 def _show(document: Mapping[str, Any]) -> None:

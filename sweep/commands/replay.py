@@ -40,7 +40,8 @@ def replay(options: argparse.Namespace) -> int:
     from sweep.trial import CellRunner
 
     runner = CellRunner(plan["runner"]["payload"])
-    if options.naive and plan["runner"]["payload"]["world"].get("is_naive"):
+    is_naive = bool(plan["runner"]["payload"]["world"].get("is_naive"))
+    if options.naive and is_naive:
         raise InputError(f"{folder}: the world of this study is the naive one already")
     own = _replay(runner, record["params"])
     naive = _replay(runner, record["params"], is_naive=True) if options.naive else None
@@ -76,7 +77,7 @@ def replay(options: argparse.Namespace) -> int:
         sys.stdout.write(f"trial {options.trial}\n")
         sys.stdout.write(f"  live-like       {_words(own)}\n")
         sys.stdout.write(f"  naive backtest  {_words(naive)}\n")
-    sys.stdout.writelines(f"{line}\n" for line in _verdict(own.validity()))
+    sys.stdout.writelines(f"{line}\n" for line in _verdict(own.validity(), is_naive=is_naive))
     for name, path in paths.items():
         sys.stdout.write(f"{name:<12} {path}\n")
     return EXIT_DONE
@@ -134,8 +135,10 @@ def _words(replayed: _Replayed) -> str:
     return f"net PnL {number(figures['net_pnl'])}, {number(figures['fills'])} fills"
 
 
-def _verdict(validity: Mapping[str, float]) -> list[str]:
+def _verdict(validity: Mapping[str, float], *, is_naive: bool) -> list[str]:
     """Say how far the replay can be believed."""
+    if is_naive:
+        return ["the naive world knows no queues and no sizes: nothing bounds what it fills"]
 
     def percent(name: str) -> str:
         return f"{validity[name]:.1%}" if name in validity else "-"

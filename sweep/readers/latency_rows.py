@@ -75,12 +75,20 @@ def _columns(frame: "pl.DataFrame", path: Path) -> tuple[Any, Any, Any]:
     import polars as pl
 
     kind = frame.schema["time_ns"]
+    # As a CSV is read, every column is text.
+    allowed = {
+        "time_ns": (kind.is_integer() or isinstance(kind, pl.Datetime), "integers or timestamps"),
+        "operation": (isinstance(frame.schema["operation"], pl.Categorical | pl.Enum), "texts"),
+        "delay_us": (frame.schema["delay_us"].is_numeric(), "numbers"),
+    }
+    for name, (is_right, expected) in allowed.items():
+        if not (is_right or frame.schema[name] == pl.String):
+            found = frame.schema[name]
+            raise DataError(f"{path}: {name} holds {found}, expected {expected}")
     if isinstance(kind, pl.Datetime):
         times = frame["time_ns"].dt.timestamp("ns")
-    elif kind == pl.String or kind.is_integer():
-        times = frame["time_ns"].cast(pl.Int64, strict=False)
     else:
-        raise DataError(f"{path}: time_ns holds {kind}, expected integers or timestamps")
+        times = frame["time_ns"].cast(pl.Int64, strict=False)
     operations = frame["operation"].cast(pl.String)
     delays = frame["delay_us"].cast(pl.Float64, strict=False)
     is_known = operations.is_in(OPERATIONS).fill_null(value=False)

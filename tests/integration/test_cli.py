@@ -300,6 +300,18 @@ def test_replay_draws_the_naive_world_beside(launched: Path) -> None:
     assert "naive backtest" in talk
 
 
+def test_replay_of_a_naive_study_claims_no_validity(launched: Path) -> None:
+    words = ("--set", "world=naive", "--set", "study=naive", "--set", "search.trials=1")
+    done = sweep("launch", "small.yaml", *words, folder=launched)
+    assert done.returncode == 0, done.stderr
+    talk = sweep("replay", "0", "naive", folder=launched).stdout
+    assert "the naive world knows no queues and no sizes" in talk
+    assert "own share" not in talk
+    refused = sweep("replay", "0", "naive", "--naive", folder=launched)
+    assert refused.returncode == 2
+    assert "is the naive one already" in refused.stderr
+
+
 def test_unknown_trial_is_bad_input(launched: Path) -> None:
     for verb in ("replay", "verify"):
         done = sweep(verb, "99", folder=launched)

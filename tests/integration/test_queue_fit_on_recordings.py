@@ -85,6 +85,20 @@ def test_page_shows_every_model_and_a_study(tape: Path, tmp_path: Path) -> None:
     assert "log-loss on the same cancels" in plain.stdout
 
 
+def test_scores_are_told_even_if_the_picture_cannot_be_written(tape: Path, tmp_path: Path) -> None:
+    (tmp_path / "taken").touch()
+    arguments = (str(tape), "--every", "1", "--horizon", "10", "--replications", "1")
+    for picture, code, words in (
+        ("taken/page.png", 6, "cannot be written: "),
+        ("page.unknown", 2, "no form of picture; its name must end in one of"),
+    ):
+        done = sweep("calibrate", "queue", "--score", *arguments, "--png", picture, folder=tmp_path)
+        assert done.returncode == code, (picture, done.stderr)
+        assert f"{picture}: {words}" in done.stderr
+        assert "Traceback" not in done.stderr
+        assert "always the same share" in done.stdout
+
+
 def test_wrong_calls_are_refused(tape: Path, tmp_path: Path) -> None:
     for arguments, words in (
         ((str(tape), "--png", "page.png"), "give --score too"),

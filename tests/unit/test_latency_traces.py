@@ -103,10 +103,24 @@ def test_wrong_rows_are_refused_with_file_and_row(text: str, message: str, tmp_p
     assert message in str(refused.value)
 
 
-def test_fractions_as_times_are_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("time_ns", 1.0, "time_ns holds Float64, expected integers or timestamps"),
+        ("operation", ["feed"], r"operation holds List\(String\), expected texts"),
+        ("operation", 1, "operation holds Int64, expected texts"),
+        ("delay_us", [1.0], r"delay_us holds List\(Float64\), expected numbers"),
+        ("delay_us", {"a": 1}, "delay_us holds Struct"),
+        ("delay_us", True, "delay_us holds Boolean, expected numbers"),
+    ],
+)
+def test_columns_of_other_kinds_are_refused(
+    column: str, value: object, message: str, tmp_path: Path
+) -> None:
     path = tmp_path / "rows.parquet"
-    pl.DataFrame({"time_ns": [1.0], "operation": ["feed"], "delay_us": [1.0]}).write_parquet(path)
-    with pytest.raises(DataError, match="time_ns holds Float64"):
+    row = {"time_ns": 1, "operation": "feed", "delay_us": 1.0} | {column: value}
+    pl.DataFrame([row]).write_parquet(path)
+    with pytest.raises(DataError, match=message):
         read_latency_rows(path)
 
 

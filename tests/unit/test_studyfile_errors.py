@@ -310,7 +310,7 @@ CASES: dict[str, tuple[str, str, str, str, str]] = {
         "queue: {l3: {§mode: sampled}}",
         "world.queue.l3.mode",
         "Unknown key 'mode'",
-        "",
+        "It takes none: remove it",
     ),
     # --- names that reach the file system, other processes or the interpreter ---
     "study climbs": ("study: quick", "study: §../etc", "study", "Expected a name", ""),
