@@ -180,8 +180,12 @@ def test_orders_of_one_level_share_one_print(
     level(venue, 2, BID, 100, 70)
     order_b = venue.place_order(BUY, 100, 5)
     level(venue, 3, BID, 100, 100)
-    events = trade(venue, 4, BID, 100, printed)
+    # A third order, with lots behind it, shows what the market traded.
+    order_c = venue.place_order(BUY, 100, 1)
+    level(venue, 4, BID, 100, 200)
+    events = trade(venue, 5, BID, 100, printed)
     got = dict(fills(events))
+    assert 100 - ahead(venue, order_c) == market
     assert (got.get(order_a, 0), got.get(order_b, 0)) == (first, second)
     assert first + second + market == printed
     if second < 5:
@@ -276,6 +280,12 @@ def test_latency_families_have_their_quantiles(
 ) -> None:
     found = [quantile(model, cv, u) for u in (0.5, 0.9, 0.99, 0.999)]
     assert found == pytest.approx(expected, abs=0.0501)
+
+
+def test_families_of_one_mean_and_cv_differ_in_the_tail_by_half() -> None:
+    assert quantile("pareto", 1.0, 0.999) / quantile("gamma", 1.0, 0.999) == (
+        pytest.approx(1.5, abs=0.05)
+    )
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,12 @@ fn quantiles_match_the_worked_numbers() {
     }
 }
 
+#[test]
+fn families_of_one_mean_and_cv_differ_in_the_tail_by_half() {
+    let at = |model| build(model, 5000.0, 1.0, 0.0).quantile_ns(0.999);
+    assert!((at("pareto") / at("gamma") - 1.5).abs() < 0.05);
+}
+
 /// The parameters that mean 5000 and cv come to, seen through the quantiles.
 #[test]
 fn parameters_match_the_worked_numbers() {

@@ -78,19 +78,25 @@ fn orders_of_one_level_share_one_print() {
         venue.level(2, Side::Bid, 100, 70);
         let b = venue.place(Side::Bid, 100, 5, 0);
         venue.level(3, Side::Bid, 100, 100);
-        let got = fills(&venue.trade(4, Side::Bid, 100, printed));
+        // A third order, with lots behind it, shows what the market traded.
+        let c = venue.place(Side::Bid, 100, 1, 0);
+        venue.level(4, Side::Bid, 100, 200);
+        let got = fills(&venue.trade(5, Side::Bid, 100, printed));
         let of = |id| {
             got.iter()
                 .filter(|fill| fill.0 == id)
                 .map(|fill| fill.1)
                 .sum::<Lots>()
         };
-        assert_eq!((of(a), of(b)), (first, second), "print of {printed}");
-        assert_eq!(first + second + market, Lots::from(printed));
+        assert_eq!(
+            (of(a), of(b)),
+            (i64::from(first), i64::from(second)),
+            "print of {printed}"
+        );
+        assert_eq!(first + second + market, printed);
+        assert!((venue.ahead(c) - f64::from(100 - market)).abs() < 1e-12);
         if second < 5 {
-            // What the market had ahead of the second order, less what it traded.
-            let left = 70.0 - f64::from(i32::try_from(market).unwrap());
-            assert!((venue.ahead(b) - left).abs() < 1e-12);
+            assert!((venue.ahead(b) - f64::from(70 - market)).abs() < 1e-12);
         }
     }
 }
