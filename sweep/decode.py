@@ -184,6 +184,10 @@ def _described_world(fields: Fields, folder: Path, traces: dict[str, Path]) -> W
         fields.reading.problems.add(gap_node, message, "Remove it, or use sessions: fifo")
     loss = latency.leaf("loss_probability", probability, 0.0)
     loss_timeout = latency.leaf("loss_timeout_us", duration, 1e6)
+    timeout_node = latency.node("loss_timeout_us")
+    if timeout_node is not None and leaf_ends(loss)[1] <= 0.0:
+        message = "No request gets lost, so nothing would read it"
+        fields.reading.problems.add(timeout_node, message, "Remove it, or add loss_probability")
     reject = latency.leaf("reject_probability", probability, 0.0)
     latency.allow("backlog_capacity_per_us")
     backlog = None
@@ -194,10 +198,8 @@ def _described_world(fields: Fields, folder: Path, traces: dict[str, Path]) -> W
     queue = _queue(fields)
     impact = decode_impact(fields.section("impact"))
     fields.allow("compare")
-    if "l3" in leaf_words(queue.model) and impact.reaction != 0.0:
-        place = fields.node("impact") or fields.node_self
-        message = "The queue model l3 knows who cancels: nothing reads the reaction"
-        fields.reading.problems.add(place, message, "Remove world.impact.reaction")
+    if impact.reaction != 0.0:
+        _check_reaction(fields, leaf_words(queue.model))
     world = WorldSection(
         latency=latencies.legs,
         weather=latencies.weather,
@@ -226,6 +228,18 @@ def _described_world(fields: Fields, folder: Path, traces: dict[str, Path]) -> W
     )
     fields.close()
     return world
+
+
+def _check_reaction(fields: Fields, models: tuple[str, ...]) -> None:
+    """Refuse a reaction that the queue model does not read."""
+    place = fields.node("impact") or fields.node_self
+    hint = "Remove world.impact.reaction"
+    if "l3" in models:
+        message = "The queue model l3 knows who cancels: nothing reads the reaction"
+        fields.reading.problems.add(place, message, hint)
+    elif set(models) <= {"back", "front"}:
+        message = f"The queue model {' or '.join(models)} is a bound: nothing reads the reaction"
+        fields.reading.problems.add(place, message, hint)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

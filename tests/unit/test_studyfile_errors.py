@@ -305,6 +305,20 @@ CASES: dict[str, tuple[str, str, str, str, str]] = {
         "one of constant, gamma",
         "",
     ),
+    "reaction that a bound does not read": (
+        "queue: back",
+        "queue: {choice: [back, front]}\n  impact: §{reaction: 0.5}",
+        "world.impact",
+        "The queue model back or front is a bound: nothing reads the reaction",
+        "Remove world.impact.reaction",
+    ),
+    "time of losses without losses": (
+        "    cancel: {model: constant, mean_us: 20000}",
+        "    loss_timeout_us: §500",
+        "world.latency.loss_timeout_us",
+        "No request gets lost",
+        "add loss_probability",
+    ),
     "queue model without a draw": (
         "queue: back",
         "queue: {l3: {§mode: sampled}}",
