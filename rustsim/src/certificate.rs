@@ -9,7 +9,6 @@
 //! and both bounds are it. Known limit: certain means certain under
 //! FIFO and complete data: what happens while a level is out of view is not seen.
 
-use crate::order_queue::{OrderQueue, RestingOrder};
 use crate::types::{AHEAD_ONE, Lots, Nanos, OrderId, Side, TickIndex};
 
 /// What one own order's time at rest was worth, lot by lot; an amend that loses priority starts another.
@@ -184,53 +183,15 @@ impl Certificate {
         self.each(|bound| bound.filled = bound.filled.max(size));
         self.back.filled - certain_before
     }
-}
 
-impl RestingOrder {
-    /// Applies a fill's cause to the certificate, if there is one; returns what it says, with the bounds of before.
-    pub(crate) fn certify(&mut self, cause: impl FnOnce(&mut Certificate) -> Lots) -> Certified {
-        let is_known = self.ahead_or_unknown() >= 0;
-        let Some(certificate) = &mut self.certificate else {
-            return Certified::NOTHING;
-        };
-        let (front, back) = if is_known {
-            certificate.range()
-        } else {
-            (-1, -1)
-        };
-        Certified {
-            front,
-            back,
-            certain: cause(certificate),
+    /// Adds what the bounds say to an order that ends; its `filled_lots` count from its first fill until here.
+    pub(crate) fn complete(&self, order: OrderCertificate) -> OrderCertificate {
+        OrderCertificate {
+            rested_lots: self.rested,
+            filled_lots: order.filled_lots - self.filled_before,
+            certain_lots: self.back.filled,
+            possible_lots: self.front.filled,
+            ..order
         }
     }
-
-    /// Returns the finished certificate of an order that ends now.
-    pub(crate) fn close_certificate(&self, ended_ns: Nanos) -> Option<OrderCertificate> {
-        let certificate = self.certificate.as_ref()?;
-        Some(OrderCertificate {
-            order_id: self.id,
-            side: self.side,
-            price: self.price,
-            joined_ns: self.arrival_ns,
-            ended_ns,
-            rested_lots: certificate.rested,
-            filled_lots: self.filled - certificate.filled_before,
-            certain_lots: certificate.back.filled,
-            possible_lots: certificate.front.filled,
-        })
-    }
-}
-
-/// Closes the certificates of orders that are filled.
-pub(crate) fn close_filled(
-    queue: &OrderQueue,
-    ended_ns: Nanos,
-    into: &mut Option<Vec<OrderCertificate>>,
-) {
-    let Some(into) = into else {
-        return;
-    };
-    let filled = queue.orders().iter().filter(|order| order.leaves() == 0);
-    into.extend(filled.filter_map(|order| order.close_certificate(ended_ns)));
 }

@@ -5,7 +5,7 @@
 //!
 //! A row has 64 bytes, little endian: `ev` u64, `exch_ts` i64, `local_ts` i64, `px` f64, `qty` f64, `order_id` u64, `ival` i64, `fval` f64.
 
-use crate::tape::validate::{EXCH_NS_END, LOCAL_OFFSET_NS_MAX};
+use crate::tape::limits::{EXCH_NS_END, LOCAL_OFFSET_NS_MAX};
 use crate::types::{KIND_LEVEL, KIND_TRADE, Nanos};
 use serde::Deserialize;
 

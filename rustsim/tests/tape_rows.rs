@@ -9,7 +9,7 @@ use rustsim::sim::{RunOptions, SimulatedExchange};
 use rustsim::spec::SimSpec;
 use rustsim::tape::MappedTape;
 use rustsim::tape::block::{BLOCK_BYTES_MAX, BLOCK_ROWS, Block, Scratch, pack};
-use rustsim::tape::validate::{EXCH_NS_END, PRICE_ABS_MAX};
+use rustsim::tape::limits::{EXCH_NS_END, PRICE_ABS_MAX};
 use rustsim::types::{
     FLAG_IMAGE, FLAG_LAST, OrderRequest, OrderType, Side, TakePolicy, Tick, TimeInForce,
 };

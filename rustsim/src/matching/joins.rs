@@ -4,8 +4,8 @@
 //! `displaced` are lots that the record lost to a print which earlier own orders took here: they would still stand ahead.
 
 use super::Matching;
+use super::certified::close_filled;
 use super::market::{Print, maker_fill};
-use crate::certificate::close_filled;
 use crate::consumed::units;
 use crate::order_queue::{Knowledge, Place, RestingOrder, share_trade};
 use crate::recorded::TradeChange;

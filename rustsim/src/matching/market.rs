@@ -1,7 +1,8 @@
 //! Market rows against own resting orders (`docs/semantics.md` sections 3 and 4).
 
+use super::certified::close_filled;
 use super::{Crossing, Matching, Outcome};
-use crate::certificate::{Certificate, Certified, close_filled};
+use crate::certificate::{Certificate, Certified};
 use crate::consumed::units;
 use crate::error::Result;
 use crate::ledger::FillInput;

@@ -3,6 +3,7 @@
 //! Rules and their order: `docs/semantics.md` sections 3 to 5. Everything that happens to an own order is appended to `output`; whoever drives
 //! the exchange takes it from there to the ledger, the digest and the way home.
 
+mod certified;
 mod joins;
 mod market;
 mod naive;

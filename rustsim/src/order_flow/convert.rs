@@ -2,14 +2,14 @@
 
 use super::book::{Book, IdHasher};
 use super::counts::FlowCounts;
+use super::hidden_lots::HiddenLots;
 use super::image::{Comparison, Image, Why};
-use super::prints::HiddenLots;
 use super::{
     ACTION_ADD, ACTION_CLEAR, ACTION_DELETE, ACTION_EXECUTE, ACTION_FILL, ACTION_MODIFY,
     ACTION_NONE, ACTION_PAUSE, ACTION_PRINT, ACTION_REDUCE, ACTION_SEED, FlowEvent, FlowFault,
     FlowRows, PRICE_NOT_STATED, QueuePlace, Quote, SIDE_NOT_STATED,
 };
-use crate::tape::validate::PRICE_ABS_MAX;
+use crate::tape::limits::PRICE_ABS_MAX;
 use crate::types::{
     FLAG_GAP, FLAG_IMAGE, FLAG_INDICATIVE, FLAG_LAST, FLAG_OUT_OF_VIEW, KIND_CLEAR, KIND_LEVEL,
     KIND_TRADE, Nanos, Side, Tick, TickIndex,

@@ -31,6 +31,7 @@
 mod book;
 mod convert;
 mod counts;
+mod hidden_lots;
 mod image;
 mod prints;
 

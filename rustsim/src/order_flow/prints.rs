@@ -2,16 +2,9 @@
 
 use super::book::Order;
 use super::convert::{OrderFlow, Step};
+use super::hidden_lots::HiddenLots;
 use super::{FlowFault, QueuePlace};
 use crate::types::{KIND_TRADE, Side, TickIndex};
-
-/// Lots of an iceberg that traded in the packet without having been displayed.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct HiddenLots {
-    side: Side,
-    price: TickIndex,
-    lots: i32,
-}
 
 impl OrderFlow {
     pub(super) fn print(&mut self, step: &mut Step<'_>) {

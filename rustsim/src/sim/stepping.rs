@@ -3,7 +3,7 @@
 use super::SimulatedExchange;
 use crate::error::{Error, Result};
 use crate::gateway::ExecutionGateway;
-use crate::tape::validate::EXCH_NS_END;
+use crate::tape::limits::EXCH_NS_END;
 use crate::types::{Lots, Nanos, OrderEvent, OrderId, OrderRequest, Tick, TickIndex};
 
 impl SimulatedExchange {

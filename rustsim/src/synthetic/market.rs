@@ -7,7 +7,7 @@ use super::options::SyntheticOptions;
 use super::output::{ACTION_ADD, ACTION_CANCEL, ACTION_EXECUTE, Recorder, SyntheticMarket};
 use super::stream::{Part, Stream};
 use crate::error::{Error, Result};
-use crate::tape::validate::EXCH_NS_END;
+use crate::tape::limits::EXCH_NS_END;
 use crate::types::{Nanos, Side, TickIndex};
 
 /// Wanted lots per level from the best on, as a share of `level_lots`; deeper than the table: as its last entry.

@@ -17,8 +17,8 @@
 //! Nothing here trusts its bytes: a head whose columns do not fill the block exactly is refused, and all arithmetic wraps, so that a
 //! forged block gives rows, which the row rules then judge, and never a panic.
 
+use super::bytes::field;
 use super::column::{Column, Width};
-use super::format::field;
 use crate::types::{FLAG_LAST, Nanos, Tick};
 
 pub use super::pack::pack;

@@ -43,6 +43,31 @@ impl<'a> Cursor<'a> {
     }
 }
 
+impl MappedTape {
+    /// Returns the rows `rows` one window after the other.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Replay`] if they do not lie inside of the tape, [`crate::error::Error::Tape`] as [`MappedTape::rows`].
+    pub fn cursor(&self, rows: Range<usize>) -> Result<Cursor<'_>> {
+        Cursor::new(self, rows)
+    }
+
+    /// Returns a copy of the rows `rows`.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Replay`] if they do not lie inside of the tape, [`crate::error::Error::Tape`] if a foreign program has written into the file since it
+    /// was opened.
+    pub fn rows(&self, rows: Range<usize>) -> Result<Vec<Tick>> {
+        let count = rows.len();
+        let mut cursor = self.cursor(rows)?;
+        let mut out = Vec::with_capacity(count);
+        while cursor.advance(cursor.window().len())? {
+            out.extend_from_slice(cursor.window());
+        }
+        Ok(out)
+    }
+}
+
 impl RowSource for Cursor<'_> {
     fn span_ns(&self) -> Option<(Nanos, Nanos)> {
         self.span_ns

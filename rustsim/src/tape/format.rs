@@ -1,6 +1,7 @@
 //! Bytes of a tape's header and directory, and the canonical form of a row.
 
 use super::block::{BLOCK_BYTES_MAX, BLOCK_ROWS};
+use super::bytes::field;
 use crate::types::{Nanos, Tick, TickIndex};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -147,13 +148,6 @@ impl Header {
         }
         Ok(header)
     }
-}
-
-/// Returns the `N` bytes at `at`, which the caller knows to lie inside of `bytes`.
-pub(super) fn field<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
-    let mut out = [0_u8; N];
-    out.copy_from_slice(&bytes[at..at + N]);
-    out
 }
 
 /// Appends the canonical form of `rows`, which the content hash is taken over: no block, width or unit has a say in it.

@@ -21,11 +21,13 @@
 //! read-only and are replaced by rename, never rewritten in place.
 
 pub mod block;
+mod bytes;
 mod column;
 pub mod columns;
 pub mod cursor;
 pub mod format;
 pub mod histogram;
+pub mod limits;
 pub(crate) mod map;
 mod pack;
 pub mod queues;

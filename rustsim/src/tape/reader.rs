@@ -1,12 +1,11 @@
 //! Opens tapes: maps, verifies once, then lends rows.
 
 use super::block::{BLOCK_ROWS, Block, Scratch};
-use super::cursor::Cursor;
-use super::format::{ENTRY_BYTES, HEADER_BYTES, Header, ROW_BYTES, canonical_rows, field};
+use super::bytes::field;
+use super::format::{ENTRY_BYTES, HEADER_BYTES, Header, ROW_BYTES, canonical_rows};
 use super::map::FileMap;
 use super::validate::TapeValidator;
 use crate::error::{Error, Result};
-use crate::rows::RowSource;
 use crate::types::{Nanos, Tick, TickIndex};
 use std::fs::File;
 use std::ops::Range;
@@ -216,29 +215,6 @@ impl MappedTape {
     #[must_use]
     pub fn row_count(&self) -> usize {
         self.row_count
-    }
-
-    /// Returns the rows `rows` one window after the other.
-    ///
-    /// # Errors
-    /// [`Error::Replay`] if they do not lie inside of the tape, [`Error::Tape`] as [`MappedTape::rows`].
-    pub fn cursor(&self, rows: Range<usize>) -> Result<Cursor<'_>> {
-        Cursor::new(self, rows)
-    }
-
-    /// Returns a copy of the rows `rows`.
-    ///
-    /// # Errors
-    /// [`Error::Replay`] if they do not lie inside of the tape, [`Error::Tape`] if a foreign program has written into the file since it
-    /// was opened.
-    pub fn rows(&self, rows: Range<usize>) -> Result<Vec<Tick>> {
-        let count = rows.len();
-        let mut cursor = self.cursor(rows)?;
-        let mut out = Vec::with_capacity(count);
-        while cursor.advance(cursor.window().len())? {
-            out.extend_from_slice(cursor.window());
-        }
-        Ok(out)
     }
 
     /// Returns the exchange time of a row.

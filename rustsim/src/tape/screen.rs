@@ -3,7 +3,7 @@
 //! Whether any row is bad is found by gathering sign bits and stray bits of all; [`super::validate`] then says which row and why.
 
 use super::columns::RowColumns;
-use super::validate::{EXCH_NS_END, LOCAL_OFFSET_NS_MAX, PRICE_ABS_MAX};
+use super::limits::{EXCH_NS_END, LOCAL_OFFSET_NS_MAX, PRICE_ABS_MAX};
 use crate::types::{FLAG_OUT_OF_VIEW, FLAGS_ALL, KIND_CLEAR, KIND_TRADE, Nanos, TickIndex};
 
 /// Returns whether times lie in their range and never fall, from `before` on.

@@ -1,18 +1,12 @@
 //! What a row must be, checked when a tape is written and again when it is opened.
 
 use super::columns::RowColumns;
+use super::limits::{EXCH_NS_END, LOCAL_OFFSET_NS_MAX, PRICE_ABS_MAX};
 use super::screen;
 use crate::types::{
     FLAG_LAST, FLAG_OUT_OF_VIEW, FLAGS_ALL, KIND_CLEAR, KIND_LEVEL, KIND_TRADE, Nanos, Tick,
     TickIndex,
 };
-
-/// Prices lie strictly within +- this, so that the sum of two fits an `i32`.
-pub const PRICE_ABS_MAX: TickIndex = 1 << 30;
-/// Times lie in [0, this): up to the year 2200, so that adding any latency stays in range.
-pub const EXCH_NS_END: Nanos = 7_258_118_400_000_000_000;
-/// A local clock may be off by at most a day.
-pub const LOCAL_OFFSET_NS_MAX: Nanos = 86_400_000_000_000;
 
 /// Returns a row as a tape holds it: without `LAST`, which the writer sets, and with both times if there is no local clock.
 #[must_use]
