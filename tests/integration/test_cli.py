@@ -300,14 +300,15 @@ def test_replay_draws_the_naive_world_beside(launched: Path) -> None:
     assert "naive backtest" in talk
 
 
-def test_replay_of_a_naive_study_claims_no_validity(launched: Path) -> None:
-    words = ("--set", "world=naive", "--set", "study=naive", "--set", "search.trials=1")
-    done = sweep("launch", "small.yaml", *words, folder=launched)
+def test_replay_of_a_naive_study_claims_no_validity(tmp_path: Path) -> None:
+    (tmp_path / "small.yaml").write_text(STUDY)
+    words = ("--set", "world=naive", "--set", "search.trials=1")
+    done = sweep("launch", "small.yaml", *words, folder=tmp_path)
     assert done.returncode == 0, done.stderr
-    talk = sweep("replay", "0", "naive", folder=launched).stdout
+    talk = sweep("replay", "0", folder=tmp_path).stdout
     assert "the naive world knows no queues and no sizes" in talk
     assert "own share" not in talk
-    refused = sweep("replay", "0", "naive", "--naive", folder=launched)
+    refused = sweep("replay", "0", "--naive", folder=tmp_path)
     assert refused.returncode == 2
     assert "is the naive one already" in refused.stderr
 
