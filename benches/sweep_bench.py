@@ -11,6 +11,7 @@ cores); they are constants here, because measuring them takes minutes and anothe
 """
 
 import hashlib
+import json
 import statistics
 import subprocess
 import sys
@@ -161,6 +162,20 @@ def measure(folder: Path, *, cpu_s: float, trials: int, backend: str, tracking: 
     return burnt_s / core_s, driver_ms, 1e3 * (core_s - burnt_s) / trials
 
 
+def measure_alone(folder: Path, **settings: Any) -> tuple[float, float, float]:
+    """Return what `measure` finds in a process of its own, as every launch is one.
+
+    In one process for all rows the garbage collector of the driver would walk through what the rows
+    before have left.
+    """
+    command = [sys.executable, __file__, json.dumps({"folder": str(folder), **settings})]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=1_800)
+    if done.returncode != 0:
+        raise RuntimeError(f"{settings} failed:\n{done.stderr[-2_000:]}")
+    share, driver_ms, lost_ms = json.loads(done.stdout.splitlines()[-1])
+    return share, driver_ms, lost_ms
+
+
 def efficiency_figures(scratch: Path) -> list[Figure]:
     figures = []
     for cpu_s, trials, bar_with, bar_without, tune_with, tune_without in SIZES:
@@ -170,7 +185,7 @@ def efficiency_figures(scratch: Path) -> list[Figure]:
             ("ray", "embedded"),
         ):
             folder = scratch / f"{backend}-{tracking}-{cpu_s}"
-            share, driver_ms, lost_ms = measure(
+            share, driver_ms, lost_ms = measure_alone(
                 folder, cpu_s=cpu_s, trials=trials, backend=backend, tracking=tracking
             )
             is_tracked = tracking == "embedded"
@@ -340,4 +355,8 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    if len(sys.argv) > 1:  # one row of the table, asked for by `measure_alone`
+        row = json.loads(sys.argv[1])
+        print(json.dumps(measure(Path(row.pop("folder")), **row)))
+    else:
+        main()
