@@ -68,6 +68,13 @@ impl Side {
         }
     }
 
+    /// Returns a number that is lower for a better price, to sort and compare levels of one side by.
+    #[inline]
+    #[must_use]
+    pub fn rank(self, price: TickIndex) -> i64 {
+        -self.sign() * i64::from(price)
+    }
+
     /// Returns +1 for a buy and -1 for a sell.
     #[must_use]
     pub fn sign(self) -> i64 {

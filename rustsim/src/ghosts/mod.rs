@@ -103,10 +103,6 @@ pub struct GhostScan {
     cancels: Vec<SeenCancel>,
 }
 
-fn rank(side: Side, price: TickIndex) -> i64 {
-    -side.sign() * i64::from(price)
-}
-
 impl GhostScan {
     /// Checks the options.
     ///
@@ -226,7 +222,7 @@ impl GhostScan {
         if row.flags & (FLAG_INDICATIVE | FLAG_IMAGE | FLAG_OUT_OF_VIEW) != 0 {
             self.lose(|ghost| ghost.stands_at(side, row.price));
         }
-        let key = rank(side, row.price);
+        let key = side.rank(row.price);
         let before = self.sides[side as usize].get(&key).copied().unwrap_or(0);
         let after = if row.kind == KIND_LEVEL {
             row.qty
@@ -324,7 +320,7 @@ impl GhostScan {
                 let Ok(price) = TickIndex::try_from(price) else {
                     continue;
                 };
-                let lots = self.sides[side as usize].get(&rank(side, price));
+                let lots = self.sides[side as usize].get(&side.rank(price));
                 if let Some(lots) = lots {
                     let paths = self.models.len() * self.streams.len();
                     let models = self.models.len();

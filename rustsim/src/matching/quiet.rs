@@ -21,7 +21,7 @@ const UNUSUAL: u8 = FLAG_GAP | FLAG_INDICATIVE | FLAG_OUT_OF_VIEW;
 struct OwnPrices {
     /// A bit per price, counted modulo 64.
     mask: u64,
-    /// The best one, moved so that a print at a price above it passes: bids as they are, asks negated.
+    /// Rank of the best one; beyond every price if there is none.
     best_rank: i64,
 }
 
@@ -30,7 +30,7 @@ impl OwnPrices {
         let bit = |price: &TickIndex| 1 << (price & 63);
         Self {
             mask: queue.prices().iter().map(bit).fold(0, |all, bit| all | bit),
-            best_rank: queue.best().map_or(i64::MIN, |price| rank(side, price)),
+            best_rank: queue.best().map_or(i64::MAX, |price| side.rank(price)),
         }
     }
 
@@ -41,14 +41,8 @@ impl OwnPrices {
 
     #[inline]
     fn is_reached_by_print(self, side: Side, price: TickIndex) -> bool {
-        rank(side, price) <= self.best_rank
+        side.rank(price) >= self.best_rank
     }
-}
-
-/// Returns a number that is higher for a better price.
-#[inline]
-fn rank(side: Side, price: TickIndex) -> i64 {
-    side.sign() * i64::from(price)
 }
 
 impl Matching {

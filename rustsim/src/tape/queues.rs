@@ -81,10 +81,6 @@ struct Level {
 // Levels by rank key: ascending keys are worse prices on both sides.
 type Levels = BTreeMap<i64, Level>;
 
-fn rank(side: Side, price: TickIndex) -> i64 {
-    -side.sign() * i64::from(price)
-}
-
 /// Scans rows that are sorted by time; `first_row` is the ordinal of the first one in its tape, to which joins refer.
 ///
 /// Trades take lots from the book only where `trades_take` says that no level row follows them, as in level-3 rows.
@@ -148,7 +144,7 @@ fn apply(
     }
     let side = Side::from_code(row.side)?;
     let levels = &mut sides[side as usize];
-    let key = rank(side, row.price);
+    let key = side.rank(row.price);
     let best = levels.first_key_value().map_or(key, |(best, _)| *best);
     let level = levels.entry(key).or_default();
     let lots_before = level.lots;

@@ -44,10 +44,6 @@ pub struct BestLevels {
 // Sizes by rank key: ascending keys are worse prices on both sides.
 type Levels = BTreeMap<i64, i32>;
 
-fn rank(side: Side, price: TickIndex) -> i64 {
-    -side.sign() * i64::from(price)
-}
-
 /// Scans rows that are sorted by time; `visible_levels` 0 means that the view is not limited.
 ///
 /// Trades take lots from the book only where `trades_take` says that no level row follows them, as in level-3 rows.
@@ -111,7 +107,7 @@ fn scan_row(sides: &mut [Levels; 2], row: &Tick, trades_take: bool) {
     let Some(side) = Side::from_code(row.side) else {
         return;
     };
-    let (levels, rank) = (&mut sides[side as usize], rank(side, row.price));
+    let (levels, rank) = (&mut sides[side as usize], side.rank(row.price));
     let lots = match row.kind {
         KIND_LEVEL => row.qty,
         // Prints of auctions move nothing.
@@ -137,7 +133,7 @@ fn left_view(sides: &[Levels; 2], row: &Tick, visible_levels: usize) -> bool {
         && levels.len() >= visible_levels
         && levels
             .last_key_value()
-            .is_some_and(|(worst, _)| rank(side, row.price) > *worst)
+            .is_some_and(|(worst, _)| side.rank(row.price) > *worst)
 }
 
 #[cfg(test)]
