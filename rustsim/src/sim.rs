@@ -115,8 +115,6 @@ pub struct SimulatedExchange {
     sight: Sight,
     /// The view lags behind the exchange's book (instant feed only).
     is_view_stale: bool,
-    /// In the naive world marks are last prices instead of mids.
-    world: World,
     mid2: i64,
     /// Exchange time of the last market group.
     group_ns: Nanos,
@@ -157,7 +155,6 @@ impl SimulatedExchange {
             is_instant,
             sight: Sight::default(),
             is_view_stale: false,
-            world: spec.world,
             mid2: i64::MIN,
             group_ns: 0,
             exch_ns: Nanos::MIN,
@@ -254,7 +251,7 @@ impl SimulatedExchange {
             is_scheduled = true;
         }
         if !self.matching.is_indicative()
-            && (self.matching.recorded.book.take_best_changed() || self.world == World::Naive)
+            && (self.matching.recorded.book.take_best_changed() || self.spec.world == World::Naive)
         {
             self.mark(exch_ns)?;
         }
@@ -276,7 +273,7 @@ impl SimulatedExchange {
     /// Returns whether market groups may take the short way of [`SimulatedExchange::apply_quiet`].
     pub(crate) fn has_short_way(&self) -> bool {
         // In the naive world prints move the mark, and fill orders that the short way does not ask for.
-        self.world == World::LiveLike && !self.link.watches_load()
+        self.spec.world == World::LiveLike && !self.link.watches_load()
     }
 
     /// Applies groups before `before_ns` that concern nothing but the book, up to the first after which a best price is another; returns their rows
@@ -320,7 +317,7 @@ impl SimulatedExchange {
     /// Marks the account if the two-sided mid (in the naive world: the last price) moved.
     fn mark(&mut self, exch_ns: Nanos) -> Result<()> {
         let recorded = &self.matching.recorded;
-        let mid2 = if self.world == World::Naive {
+        let mid2 = if self.spec.world == World::Naive {
             recorded.last_trade.map(|print| 2 * i64::from(print.price))
         } else {
             let best = recorded.book.two_sided();
