@@ -86,6 +86,21 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _described(
+    verbs: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    name: str,
+    words: str,
+    example: str,
+) -> argparse.ArgumentParser:
+    return verbs.add_parser(
+        name,
+        help=words,
+        description=words[0].upper() + words[1:] + ".",
+        epilog=f"example:\n  python -m sweep {example}\n\n{_EXIT_HELP}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
 def _verb(
     verbs: "argparse._SubParsersAction[argparse.ArgumentParser]",
     name: str,
@@ -93,13 +108,7 @@ def _verb(
     words: str,
     example: str,
 ) -> argparse.ArgumentParser:
-    verb = verbs.add_parser(
-        name,
-        help=words,
-        description=words[0].upper() + words[1:] + ".",
-        epilog=f"example:\n  python -m sweep {example}\n\n{_EXIT_HELP}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    verb = _described(verbs, name, words, example)
     verb.set_defaults(module=module, function=name.replace("-", "_"))
     verb.add_argument(
         "--runs-dir",
@@ -178,14 +187,7 @@ def _add_store_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]
 
 def _add_data_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     words = "check recordings, make tapes of them, look at them, make synthetic markets"
-    data = verbs.add_parser(
-        "data",
-        help=words,
-        description=words[0].upper() + words[1:] + ".",
-        epilog="example:\n  python -m sweep data generate syn.tape --set events=1000000\n\n"
-        + _EXIT_HELP,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    data = _described(verbs, "data", words, "data generate syn.tape --set events=1000000")
     kinds = data.add_subparsers(metavar="ACTION", required=True)
     words = "build the tapes of a study or of files; a second run does only what is missing"
     build = _verb(kinds, "import", "data", words, "data import experiments/txf_maker.yaml")
@@ -233,13 +235,7 @@ def _add_data_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def _add_latency_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     words = "show the latencies of a study, and the named ones that it can take"
-    latency = verbs.add_parser(
-        "latency",
-        help=words,
-        description=words[0].upper() + words[1:] + ".",
-        epilog="example:\n  python -m sweep latency profiles\n\n" + _EXIT_HELP,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    latency = _described(verbs, "latency", words, "latency profiles")
     kinds = latency.add_subparsers(metavar="ACTION", required=True)
     words = "show mean, p50, p99 and p99.9 of every kind of message, and draw the distributions"
     show = _verb(kinds, "show", "latency", words, "latency show study.yaml --png latency.png")
@@ -265,14 +261,7 @@ def _add_inspect(kinds: "argparse._SubParsersAction[argparse.ArgumentParser]") -
 
 def _add_calibrate_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     words = "fit models of the exchange to recordings"
-    calibrate = verbs.add_parser(
-        "calibrate",
-        help=words,
-        description=words[0].upper() + words[1:] + ".",
-        epilog="example:\n  python -m sweep calibrate queue --score day.mbo.dbn.zst\n\n"
-        + _EXIT_HELP,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    calibrate = _described(verbs, "calibrate", words, "calibrate queue --score day.mbo.dbn.zst")
     kinds = calibrate.add_subparsers(metavar="MODEL", required=True)
     words = "fit queue models to recordings that name their orders, with ghost orders"
     example = "calibrate queue --score day.mbo.dbn.zst --png calibration.png"

@@ -3,7 +3,7 @@
 import argparse
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -61,15 +61,20 @@ def show(options: argparse.Namespace) -> int:
 
 def _show(document: Mapping[str, Any]) -> None:
     write = sys.stdout.write
-    write(LINE.format("operation", "model", "mean us", "p50 us", "p99 us", "p99.9 us"))
-    for line in document["latency"]:
-        values = (line["mean_us"], line["p50_us"], line["p99_us"], line["p999_us"])
-        write(LINE.format(line["operation"], line["model"], *(f"{v:,.1f}" for v in values)))
+    _show_lines(document["latency"])
     for key, value in document["shared"].items():
         write(f"{key} {json.dumps(value)}\n")
     for path, value in document["searched"].items():
         write(f"searched: {path}, shown at {json.dumps(value)}\n")
     write(f"picture {document['picture']}\n")
+
+
+def _show_lines(lines: Sequence[Mapping[str, Any]]) -> None:
+    write = sys.stdout.write
+    write(LINE.format("operation", "model", "mean us", "p50 us", "p99 us", "p99.9 us"))
+    for line in lines:
+        values = (line["mean_us"], line["p50_us"], line["p99_us"], line["p999_us"])
+        write(LINE.format(line["operation"], line["model"], *(f"{v:,.1f}" for v in values)))
 
 
 def profiles(options: argparse.Namespace) -> int:
@@ -110,9 +115,7 @@ def _show_profile(profile: LatencyProfile) -> None:
     for key, figures in profile.figures.items():
         words = ", ".join(f"{name} {value:g}" for name, value in figures.items())
         write(f"measured {key}: {words} ({profile.unit})\n")
-    write("\n" + LINE.format("operation", "model", "mean us", "p50 us", "p99 us", "p99.9 us"))
-    for line in _document(profile)["models"]:
-        values = (line["mean_us"], line["p50_us"], line["p99_us"], line["p999_us"])
-        write(LINE.format(line["operation"], line["model"], *(f"{v:,.1f}" for v in values)))
+    write("\n")
+    _show_lines(_document(profile)["models"])
     write("\nworld:\n  latency:\n")
     write(f"    profile: {profile.name}\n")
