@@ -20,6 +20,7 @@ from hftbacktest import (
 )
 from hftbacktest.data import correct_event_order
 from hftbacktest.order import FOK, IOC
+from hftbacktest.types import event_dtype
 
 START_NS = 1_000_000
 END = 1_000_000  # a far row closes the data
@@ -27,19 +28,6 @@ FEED_NS = 5
 DEPTH, TRADE, CLEAR, SNAPSHOT = 1, 2, 3, 4
 BOTH, BUY, SELL = 3 << 30, 1 << 29, 1 << 28
 TIME_IN_FORCE = {"rod": GTC, "post_only": GTX, "ioc": IOC, "fok": FOK, "market": GTC}
-EVENT = np.dtype(
-    [
-        ("ev", "u8"),
-        ("exch_ts", "i8"),
-        ("local_ts", "i8"),
-        ("px", "f8"),
-        ("qty", "f8"),
-        ("order_id", "u8"),
-        ("ival", "i8"),
-        ("fval", "f8"),
-    ],
-    align=True,
-)
 LATENCY = np.dtype([("req_ts", "i8"), ("exch_ts", "i8"), ("resp_ts", "i8"), ("_padding", "i8")])
 
 
@@ -62,7 +50,7 @@ def events_of(rows):
             for price, lots in levels:
                 add(SNAPSHOT, side == 0, t, price, lots)
     add(DEPTH, True, END, 1, 1)
-    return np.array(events, EVENT)
+    return np.array(events, event_dtype)
 
 
 def asset_of(case, data):
