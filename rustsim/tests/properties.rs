@@ -1,7 +1,10 @@
 //! Rules that hold for every market and every schedule of orders, on random ones. A failing seed is printed by the assertion.
 
+mod draws;
+
 use std::collections::BTreeMap;
 
+use draws::Draws;
 use rustsim::error::Result;
 use rustsim::host::Host;
 use rustsim::ledger::ChargeSpec;
@@ -16,23 +19,6 @@ use rustsim::types::{
 
 const SEEDS: u64 = 1_500;
 const MS: Nanos = 1_000_000;
-
-/// `SplitMix64`: enough for test data, and no dependency on the streams under test.
-struct Draws(u64);
-
-impl Draws {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % bound
-    }
-
-    fn int(&mut self, bound: u64) -> i32 {
-        i32::try_from(self.below(bound)).unwrap()
-    }
-}
 
 /// A market of a few levels around 100; prints take from the best of a side, additions and cancels hit any level.
 fn random_market(draws: &mut Draws, rows: usize) -> Vec<Tick> {
@@ -81,7 +67,7 @@ fn random_market(draws: &mut Draws, rows: usize) -> Vec<Tick> {
                 push(&mut out, now, KIND_LEVEL, side, best, left);
             }
             (3..=5, _) if size > 0 => {
-                let left = size - 1 - draws.int(u64::from(size.unsigned_abs()));
+                let left = size - 1 - draws.int(size);
                 sizes.insert((side, price), left);
                 push(&mut out, now, KIND_LEVEL, side, price, left);
             }

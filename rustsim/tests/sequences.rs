@@ -3,6 +3,7 @@
 //! `cargo test` plays a few; `make properties` plays a million, built for speed. A failing seed is named; `make properties SEEDS=17..18` repeats it
 //! and `SEEDS=400000..1000000` goes on where a run was stopped.
 
+mod draws;
 mod sequence;
 
 use std::ops::Range;

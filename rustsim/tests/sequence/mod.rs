@@ -9,6 +9,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::draws::Draws;
 use rustsim::gateway::ExecutionGateway;
 use rustsim::queue::QueueSpec;
 use rustsim::sim::{RunOptions, SimulatedExchange};
@@ -19,28 +20,11 @@ use rustsim::types::{
     TimeInForce,
 };
 
-/// `SplitMix64`: enough for test data, and no dependency on the streams under test.
-struct Draws(u64);
-
-impl Draws {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % bound
-    }
-
-    fn int(&mut self, bound: i32) -> i32 {
-        i32::try_from(self.below(u64::from(bound.unsigned_abs()))).expect("below an i32")
-    }
-
-    fn side(&mut self) -> Side {
-        if self.below(2) == 0 {
-            Side::Bid
-        } else {
-            Side::Ask
-        }
+fn random_side(draws: &mut Draws) -> Side {
+    if draws.below(2) == 0 {
+        Side::Bid
+    } else {
+        Side::Ask
     }
 }
 
@@ -144,7 +128,7 @@ impl Market {
 
     fn next_rows(&mut self) {
         self.now_ns += i64::from(self.draws.int(4)); // 0: another message of the same time
-        let side = self.draws.side();
+        let side = random_side(&mut self.draws);
         match self.draws.below(40) {
             0..=9 => self.print(side),
             10..=23 => {
@@ -197,7 +181,7 @@ impl Sequence {
             market.next_rows();
             match market.draws.below(12) {
                 0..=3 if placed < ORDERS_MAX => {
-                    let side = market.draws.side();
+                    let side = random_side(&mut market.draws);
                     let away = market.draws.int(2);
                     let price = match side {
                         Side::Bid => OWN_BID_MAX - away,
