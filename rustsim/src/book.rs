@@ -6,7 +6,55 @@
 //! Known limits: memory is 9 bytes per price of the range; ranges beyond [`SPAN_MAX`] prices are refused.
 
 use crate::error::{Error, Result};
-use crate::types::{Side, TickIndex};
+use crate::types::{Print, Side, TickIndex};
+
+/// What matching asks of a book, and what rows do to it: kept row by row, or looked up in rows that were worked off before (`filter/book.rs`).
+pub trait Book: std::fmt::Debug {
+    /// Whether rows may be left out that concern neither own orders nor memory of own takers: the book knows them anyway.
+    const KNOWS_ROWS: bool;
+
+    /// Says that all rows before number `row` of the run are applied, and no other.
+    fn seek(&mut self, row: u64);
+
+    /// Sets the size of a level by the next row and returns what it was.
+    ///
+    /// # Errors
+    /// `Error::Tick` if the book would have to span more than [`SPAN_MAX`] prices.
+    fn set(&mut self, side: Side, price: TickIndex, size: i32) -> Result<i32>;
+
+    /// Empties both sides.
+    fn clear(&mut self);
+
+    /// Returns the displayed size of a level.
+    fn size(&self, side: Side, price: TickIndex) -> i32;
+
+    /// Returns the best price of a side.
+    fn best(&self, side: Side) -> Option<TickIndex>;
+
+    /// Returns the next non-empty price behind `price`, which is one that the book has shown.
+    fn next_worse(&self, side: Side, price: TickIndex) -> Option<TickIndex>;
+
+    /// Returns whether a best price changed (at least once) since this was asked last.
+    fn take_best_changed(&mut self) -> bool;
+
+    /// Returns the last print; `told` is the last one that its owner was told of.
+    fn last_print(&self, told: Option<Print>) -> Option<Print>;
+
+    /// Returns the price of the `n`-th level of a side, counted from 1 at the best.
+    fn nth_best(&self, side: Side, n: u32) -> Option<TickIndex> {
+        let mut price = self.best(side)?;
+        for _ in 1..n {
+            price = self.next_worse(side, price)?;
+        }
+        Some(price)
+    }
+
+    /// Returns both best prices if both sides show something.
+    #[inline]
+    fn two_sided(&self) -> Option<(TickIndex, TickIndex)> {
+        Some((self.best(Side::Bid)?, self.best(Side::Ask)?))
+    }
+}
 
 /// Widest price range that a book covers, in ticks.
 pub const SPAN_MAX: i64 = 1 << 26;
@@ -247,13 +295,6 @@ impl LimitOrderBook {
         (best != NO_SLOT).then(|| self.price(side, best))
     }
 
-    /// Returns both best prices if both sides show something.
-    #[inline]
-    #[must_use]
-    pub fn two_sided(&self) -> Option<(TickIndex, TickIndex)> {
-        Some((self.best(Side::Bid)?, self.best(Side::Ask)?))
-    }
-
     /// Returns the next non-empty price behind `price`.
     #[must_use]
     pub fn next_worse(&self, side: Side, price: TickIndex) -> Option<TickIndex> {
@@ -261,16 +302,6 @@ impl LimitOrderBook {
         self.sides[side as usize]
             .highest_below(slot)
             .map(|slot| self.price(side, slot_code(slot)))
-    }
-
-    /// Returns the price of the `n`-th level of a side, counted from 1 at the best.
-    #[must_use]
-    pub fn nth_best(&self, side: Side, n: u32) -> Option<TickIndex> {
-        let mut price = self.best(side)?;
-        for _ in 1..n {
-            price = self.next_worse(side, price)?;
-        }
-        Some(price)
     }
 
     /// Returns the levels of a side, best first, as (price, size).
@@ -295,6 +326,54 @@ impl LimitOrderBook {
                 }
             }
         }
+    }
+}
+
+impl Book for LimitOrderBook {
+    const KNOWS_ROWS: bool = false;
+
+    #[inline(always)]
+    #[allow(
+        clippy::inline_always,
+        reason = "every market row passes here; there is nothing to do"
+    )]
+    fn seek(&mut self, _: u64) {}
+
+    #[inline(always)]
+    #[allow(
+        clippy::inline_always,
+        reason = "every market row passes here; a call costs as much as the work"
+    )]
+    fn set(&mut self, side: Side, price: TickIndex, size: i32) -> Result<i32> {
+        Self::set(self, side, price, size)
+    }
+
+    fn clear(&mut self) {
+        Self::clear(self);
+    }
+
+    #[inline]
+    fn size(&self, side: Side, price: TickIndex) -> i32 {
+        Self::size(self, side, price)
+    }
+
+    #[inline]
+    fn best(&self, side: Side) -> Option<TickIndex> {
+        Self::best(self, side)
+    }
+
+    fn next_worse(&self, side: Side, price: TickIndex) -> Option<TickIndex> {
+        Self::next_worse(self, side, price)
+    }
+
+    #[inline]
+    fn take_best_changed(&mut self) -> bool {
+        Self::take_best_changed(self)
+    }
+
+    #[inline]
+    fn last_print(&self, told: Option<Print>) -> Option<Print> {
+        told
     }
 }
 

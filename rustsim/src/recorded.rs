@@ -2,7 +2,7 @@
 //!
 //! It lives on the exchange clock; what the strategy sees of it later is a view taken after each group (`sight.rs`).
 
-use crate::book::LimitOrderBook;
+use crate::book::Book;
 use crate::error::Result;
 use crate::types::{Print, Side, TickIndex};
 
@@ -28,19 +28,25 @@ pub(crate) struct TradeChange {
 
 /// Book and the decreases of the current instant.
 #[derive(Debug, Clone)]
-pub(crate) struct RecordedBook {
-    pub(crate) book: LimitOrderBook,
+pub(crate) struct RecordedBook<B> {
+    pub(crate) book: B,
     credits: Vec<Credit>,
-    pub(crate) last_trade: Option<Print>,
+    last_trade: Option<Print>,
 }
 
-impl RecordedBook {
-    pub(crate) fn new(book: LimitOrderBook) -> Self {
+impl<B: Book> RecordedBook<B> {
+    pub(crate) fn new(book: B) -> Self {
         Self {
             book,
             credits: Vec::new(),
             last_trade: None,
         }
+    }
+
+    /// Returns the last print.
+    #[inline]
+    pub(crate) fn last_trade(&self) -> Option<Print> {
+        self.book.last_print(self.last_trade)
     }
 
     /// Starts a new instant: decreases of the last one explain nothing any more.

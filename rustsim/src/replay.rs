@@ -3,6 +3,7 @@
 //! The strategy is woken for its own events and timers always, for the market as its wake filter says; never in the middle of an instant.
 //! Between wake-ups nothing but the book is touched, which is what makes a replay fast.
 
+use crate::engine::{Direct, Engine};
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::rows::RowSource;
@@ -112,6 +113,68 @@ impl Strategy for Spectator {
     }
 }
 
+/// Where groups of rows come from, and what an engine does with them.
+pub(crate) trait Market<E: Engine> {
+    /// Returns the time of the next group at hand.
+    fn next_ns(&self) -> Option<Nanos>;
+
+    /// Applies the next group; returns whether something new is under way.
+    ///
+    /// # Errors
+    /// Those of [`replay`].
+    fn apply_next(&mut self, exchange: &mut SimulatedExchange<E>) -> Result<bool>;
+
+    /// Goes through groups before `before_ns` that concern nothing but the book, up to the first after which a best price is another. Returns how many
+    /// groups (or rows, where they are not told apart) that were, and whether a best price is another.
+    ///
+    /// # Errors
+    /// Those of [`replay`].
+    fn pass_quiet(
+        &mut self,
+        exchange: &mut SimulatedExchange<E>,
+        before_ns: Nanos,
+    ) -> Result<(usize, bool)>;
+}
+
+/// Complete groups of rows at hand, for the direct engine.
+struct Window<'a> {
+    rows: &'a [Tick],
+    /// Tape number of the first.
+    first_row: usize,
+    /// Place of the next one.
+    next: usize,
+}
+
+impl Market<Direct> for Window<'_> {
+    #[inline]
+    fn next_ns(&self) -> Option<Nanos> {
+        self.rows.get(self.next).map(|row| row.exch_ns)
+    }
+
+    #[inline]
+    fn apply_next(&mut self, exchange: &mut SimulatedExchange) -> Result<bool> {
+        let start = self.next;
+        let now_ns = self.rows[start].exch_ns;
+        let mut stop = start + 1;
+        while stop < self.rows.len() && self.rows[stop].exch_ns == now_ns {
+            stop += 1;
+        }
+        self.next = stop;
+        exchange.apply_group::<false>(&self.rows[start..stop], self.first_row + start)
+    }
+
+    #[inline]
+    fn pass_quiet(
+        &mut self,
+        exchange: &mut SimulatedExchange,
+        before_ns: Nanos,
+    ) -> Result<(usize, bool)> {
+        let passed = exchange.apply_quiet(&self.rows[self.next..], before_ns)?;
+        self.next += passed.0;
+        Ok(passed)
+    }
+}
+
 /// Replays `rows` (sorted by exchange time; `first_row` is the tape number of the first) and finishes the run.
 ///
 /// # Errors
@@ -124,41 +187,27 @@ pub fn replay<R: RowSource, S: Strategy + ?Sized>(
     filter: WakeFilter,
     strategy: &mut S,
 ) -> Result<Outcomes> {
-    if let Some((start_ns, end_ns)) = rows.span_ns() {
-        exchange.start(start_ns);
-        exchange.first_row = first_row as u64;
-        exchange.heed(filter.heeds());
-        strategy.on_start(&mut exchange.host)?;
-        exchange.drain_outbox();
-        let mut run = Run {
-            first_row,
-            next: 0,
-            end_ns,
-            filter,
-            has_short_way: exchange.has_short_way()
-                && matches!(filter, WakeFilter::Best | WakeFilter::Own),
-            due_ns: exchange.next_due_ns(),
-            touch: Touch::default(),
-            events: Vec::new(),
-            wake_ns: Nanos::MIN,
-            wakes_at_instant: 0,
-            until_poll: POLL_GROUPS,
-        };
-        while rows.advance(run.next)? {
-            run.first_row += run.next;
-            run.next = 0;
+    if let Some(span_ns) = rows.span_ns() {
+        let mut run = Run::begin(&mut exchange, span_ns, first_row, filter, strategy)?;
+        let (mut first_row, mut used) = (first_row, 0);
+        while rows.advance(used)? {
+            first_row += used;
             let window = rows.window();
-            run.drive(
-                &window[..rows_of_finished_times(window)],
-                false,
-                &mut exchange,
-                strategy,
-            )?;
+            let mut window = Window {
+                rows: &window[..rows_of_finished_times(window)],
+                first_row,
+                next: 0,
+            };
+            run.drive(&mut window, false, &mut exchange, strategy)?;
+            used = window.next;
         }
-        run.drive(rows.window(), true, &mut exchange, strategy)?;
-        strategy.on_end(&mut exchange.host)?;
-        exchange.host.outbox.clear();
-        exchange.host.timers.clear();
+        let mut window = Window {
+            rows: rows.window(),
+            first_row,
+            next: used,
+        };
+        run.drive(&mut window, true, &mut exchange, strategy)?;
+        Run::end(&mut exchange, strategy)?;
     }
     exchange.finish()
 }
@@ -173,11 +222,8 @@ fn rows_of_finished_times(window: &[Tick]) -> usize {
     before.map_or(0, |index| index + 1)
 }
 
-struct Run {
-    /// Tape number of the window's first row.
-    first_row: usize,
-    /// Place of the next row in the window.
-    next: usize,
+/// One strategy on its way through the market.
+pub(crate) struct Run {
     end_ns: Nanos,
     filter: WakeFilter,
     /// Groups that change no best price wake nobody by themselves.
@@ -192,20 +238,58 @@ struct Run {
 }
 
 impl Run {
-    /// Lives through `rows`, all of whose times are complete; `is_last` says that none follow.
-    fn drive<S: Strategy + ?Sized>(
+    /// Starts the strategy at the first of two times; the second is that of the last row.
+    pub(crate) fn begin<E: Engine, S: Strategy + ?Sized>(
+        exchange: &mut SimulatedExchange<E>,
+        (start_ns, end_ns): (Nanos, Nanos),
+        first_row: usize,
+        filter: WakeFilter,
+        strategy: &mut S,
+    ) -> Result<Self> {
+        exchange.start(start_ns);
+        exchange.first_row = first_row as u64;
+        exchange.heed(filter.heeds());
+        strategy.on_start(&mut exchange.host)?;
+        exchange.drain_outbox();
+        Ok(Self {
+            end_ns,
+            filter,
+            has_short_way: exchange.has_short_way()
+                && matches!(filter, WakeFilter::Best | WakeFilter::Own),
+            due_ns: exchange.next_due_ns(),
+            touch: Touch::default(),
+            events: Vec::new(),
+            wake_ns: Nanos::MIN,
+            wakes_at_instant: 0,
+            until_poll: POLL_GROUPS,
+        })
+    }
+
+    /// Tells the strategy that it is over; what it asks for then has no effect.
+    pub(crate) fn end<E: Engine, S: Strategy + ?Sized>(
+        exchange: &mut SimulatedExchange<E>,
+        strategy: &mut S,
+    ) -> Result<()> {
+        strategy.on_end(&mut exchange.host)?;
+        exchange.host.outbox.clear();
+        exchange.host.timers.clear();
+        Ok(())
+    }
+
+    /// Lives through the groups at hand, all of which are complete; `is_last` says that none follow.
+    pub(crate) fn drive<E: Engine, M: Market<E>, S: Strategy + ?Sized>(
         &mut self,
-        rows: &[Tick],
+        market: &mut M,
         is_last: bool,
-        exchange: &mut SimulatedExchange,
+        exchange: &mut SimulatedExchange<E>,
         strategy: &mut S,
     ) -> Result<()> {
         loop {
-            if self.has_short_way && self.pass_quiet_groups(rows, exchange, strategy)? {
+            if self.has_short_way && self.pass_quiet_groups(market, exchange, strategy)? {
                 continue;
             }
-            let market_ns = match rows.get(self.next) {
-                Some(row) => row.exch_ns,
+            let market_ns = match market.next_ns() {
+                Some(at_ns) => at_ns,
                 None if is_last => NEVER,
                 None => return Ok(()),
             };
@@ -215,7 +299,10 @@ impl Run {
             }
             let mut has_news = false;
             if market_ns == now_ns {
-                has_news = self.apply_next_group(rows, exchange, now_ns)?;
+                if market.apply_next(exchange)? {
+                    self.due_ns = exchange.next_due_ns();
+                }
+                has_news = exchange.is_instant() && !exchange.is_indicative();
                 self.count_groups(1, strategy)?;
             }
             if self.due_ns > now_ns && !(has_news && self.concerns_instantly(exchange)) {
@@ -226,18 +313,17 @@ impl Run {
     }
 
     /// Takes the short way as far as it goes; returns whether that was anywhere.
-    fn pass_quiet_groups<S: Strategy + ?Sized>(
+    fn pass_quiet_groups<E: Engine, M: Market<E>, S: Strategy + ?Sized>(
         &mut self,
-        rows: &[Tick],
-        exchange: &mut SimulatedExchange,
+        market: &mut M,
+        exchange: &mut SimulatedExchange<E>,
         strategy: &mut S,
     ) -> Result<bool> {
         let before_ns = self.due_ns.min(self.end_ns.saturating_add(1));
-        let (used, is_best_changed) = exchange.apply_quiet(&rows[self.next..], before_ns)?;
+        let (used, is_best_changed) = market.pass_quiet(exchange, before_ns)?;
         if used == 0 {
             return Ok(false);
         }
-        self.next += used;
         self.count_groups(u32::try_from(used).unwrap_or(u32::MAX), strategy)?;
         if is_best_changed {
             self.due_ns = exchange.next_due_ns();
@@ -259,29 +345,9 @@ impl Run {
         Ok(())
     }
 
-    /// Applies the next group; returns whether the strategy sees it at once.
-    #[inline]
-    fn apply_next_group(
-        &mut self,
-        rows: &[Tick],
-        exchange: &mut SimulatedExchange,
-        now_ns: Nanos,
-    ) -> Result<bool> {
-        let start = self.next;
-        let mut stop = start + 1;
-        while stop < rows.len() && rows[stop].exch_ns == now_ns {
-            stop += 1;
-        }
-        self.next = stop;
-        if exchange.apply_group::<false>(&rows[start..stop], self.first_row + start)? {
-            self.due_ns = exchange.next_due_ns();
-        }
-        Ok(exchange.is_instant() && !exchange.is_indicative())
-    }
-
     /// Returns whether a group seen at once matches the wake filter. A match of prices is remembered only in `settle_instant`.
     #[inline]
-    fn concerns_instantly(&self, exchange: &SimulatedExchange) -> bool {
+    fn concerns_instantly<E: Engine>(&self, exchange: &SimulatedExchange<E>) -> bool {
         match self.filter {
             WakeFilter::Best => exchange.seen_prices() != self.touch.prices,
             WakeFilter::Touch | WakeFilter::Every => true,
@@ -289,9 +355,9 @@ impl Run {
         }
     }
 
-    fn settle_instant<S: Strategy + ?Sized>(
+    fn settle_instant<E: Engine, S: Strategy + ?Sized>(
         &mut self,
-        exchange: &mut SimulatedExchange,
+        exchange: &mut SimulatedExchange<E>,
         strategy: &mut S,
         now_ns: Nanos,
         mut has_news: bool,
@@ -326,7 +392,7 @@ impl Run {
         Ok(())
     }
 
-    fn matches_filter(&mut self, exchange: &SimulatedExchange) -> bool {
+    fn matches_filter<E: Engine>(&mut self, exchange: &SimulatedExchange<E>) -> bool {
         match self.filter {
             WakeFilter::Best => {
                 let prices = exchange.seen_prices();

@@ -6,11 +6,23 @@
 
 use std::collections::VecDeque;
 
-use crate::book::LimitOrderBook;
+use crate::book::Book;
 use crate::host::View;
 use crate::recorded::RecordedBook;
 use crate::schedule::NEVER;
 use crate::types::{Nanos, Side, TickIndex};
+
+/// How the strategy comes to see the market.
+pub trait Sight: std::fmt::Debug {
+    /// Says for which views there must be an instant; before the first one.
+    fn heed(&mut self, heeds: Heeds);
+
+    /// Returns when the next view is seen that an instant must be made for.
+    fn next_ns(&self) -> Nanos;
+
+    /// Takes in every view due at or before `now_ns`. Returns whether there was one.
+    fn see(&mut self, seen: &mut View, now_ns: Nanos) -> bool;
+}
 
 /// A view that is not seen yet.
 #[derive(Debug, Clone, Copy)]
@@ -21,7 +33,7 @@ struct Glimpse {
 
 /// Which views an instant is made for when they are seen. The others are still there for whoever looks at another instant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Heeds {
+pub enum Heeds {
     /// All.
     #[default]
     Every,
@@ -33,7 +45,7 @@ pub(crate) enum Heeds {
 
 /// Views on their way, in the order in which they are seen.
 #[derive(Debug, Default)]
-pub(crate) struct Sight {
+pub struct Glimpses {
     coming: VecDeque<Glimpse>,
     heeds: Heeds,
     /// When those that an instant is made for are seen.
@@ -42,13 +54,7 @@ pub(crate) struct Sight {
     prices: (Option<TickIndex>, Option<TickIndex>),
 }
 
-impl Sight {
-    /// Says for which views there must be an instant; before the first one.
-    pub(crate) fn heed(&mut self, heeds: Heeds) {
-        debug_assert!(self.coming.is_empty());
-        self.heeds = heeds;
-    }
-
+impl Glimpses {
     /// Puts a view on its way; it is seen at `at_ns`, which is no earlier than that of the view before. Whatever was due before `now_ns` is over.
     #[inline]
     pub(crate) fn expect(&mut self, now_ns: Nanos, at_ns: Nanos, view: View) {
@@ -70,16 +76,24 @@ impl Sight {
             self.heeded.push_back(at_ns);
         }
     }
+}
+
+impl Sight for Glimpses {
+    /// Says for which views there must be an instant; before the first one.
+    fn heed(&mut self, heeds: Heeds) {
+        debug_assert!(self.coming.is_empty());
+        self.heeds = heeds;
+    }
 
     /// Returns when the next view is seen that an instant must be made for.
     #[inline]
-    pub(crate) fn next_ns(&self) -> Nanos {
+    fn next_ns(&self) -> Nanos {
         self.heeded.front().copied().unwrap_or(NEVER)
     }
 
     /// Takes in every view due at or before `now_ns`. Returns whether there was one.
     #[inline]
-    pub(crate) fn see(&mut self, seen: &mut View, now_ns: Nanos) -> bool {
+    fn see(&mut self, seen: &mut View, now_ns: Nanos) -> bool {
         let mut has_news = false;
         while let Some(glimpse) = self.coming.front().filter(|next| next.at_ns <= now_ns) {
             *seen = glimpse.view;
@@ -93,7 +107,7 @@ impl Sight {
 
 /// Returns what there is to see of a book after a group.
 #[inline]
-pub(crate) fn view_of(recorded: &RecordedBook, group_ns: Nanos) -> View {
+pub(crate) fn view_of<B: Book>(recorded: &RecordedBook<B>, group_ns: Nanos) -> View {
     let touch = Touch::of(&recorded.book);
     View {
         exch_ns: group_ns,
@@ -101,7 +115,7 @@ pub(crate) fn view_of(recorded: &RecordedBook, group_ns: Nanos) -> View {
         best_ask: touch.prices.1,
         best_bid_lots: touch.lots.0,
         best_ask_lots: touch.lots.1,
-        last_trade: recorded.last_trade,
+        last_trade: recorded.last_trade(),
     }
 }
 
@@ -114,7 +128,7 @@ pub(crate) struct Touch {
 
 impl Touch {
     #[inline]
-    pub(crate) fn of(book: &LimitOrderBook) -> Self {
+    pub(crate) fn of<B: Book>(book: &B) -> Self {
         let prices = Self::prices_of(book);
         let lots = (
             prices.0.map_or(0, |price| book.size(Side::Bid, price)),
@@ -124,7 +138,7 @@ impl Touch {
     }
 
     #[inline]
-    pub(crate) fn prices_of(book: &LimitOrderBook) -> (Option<TickIndex>, Option<TickIndex>) {
+    pub(crate) fn prices_of<B: Book>(book: &B) -> (Option<TickIndex>, Option<TickIndex>) {
         (book.best(Side::Bid), book.best(Side::Ask))
     }
 }

@@ -4,10 +4,12 @@
 //! This file drives one instant; `replay.rs` drives a tape through it, `stepping.rs` drives it message by message. Cost per market row without own orders: one book
 //! update and a few comparisons.
 
+mod direct;
 mod stepping;
 
-use crate::book::LimitOrderBook;
+use crate::book::{Book, LimitOrderBook};
 use crate::digest::Digest;
+use crate::engine::{Direct, Engine};
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::ledger::{RequestKind, ShadowLedger};
@@ -17,11 +19,10 @@ use crate::order_queue::Knowledge;
 use crate::queue::units_to_lots;
 use crate::rng::Streams;
 use crate::schedule::Schedule;
-use crate::sight::{Heeds, Sight, Touch, view_of};
+use crate::sight::{Glimpses, Heeds, Sight, Touch, view_of};
 use crate::spec::{SimSpec, World};
 use crate::types::{
-    EventKind, FLAG_INDICATIVE, Liquidity, Lots, Nanos, OrderEvent, OrderId, Reason, Side, Tick,
-    TickIndex,
+    EventKind, Liquidity, Lots, Nanos, OrderEvent, OrderId, Reason, Side, Tick, TickIndex,
 };
 
 /// Most wake-ups that one instant may hold before a strategy counts as stuck.
@@ -97,11 +98,11 @@ struct Sent {
 
 /// The embedded exchange of one strategy.
 #[derive(Debug)]
-pub struct SimulatedExchange {
+pub struct SimulatedExchange<E: Engine = Direct> {
     spec: SimSpec,
     options: RunOptions,
     pub(crate) host: Host,
-    matching: Matching,
+    matching: Matching<E::Book>,
     link: Link,
     ledger: ShadowLedger,
     digest: Digest,
@@ -112,7 +113,7 @@ pub struct SimulatedExchange {
     /// The strategy sees every group as it happens: one book serves both clocks.
     is_instant: bool,
     /// Views on their way to the strategy; empty with an instant feed.
-    sight: Sight,
+    sight: E::Sight,
     /// The view lags behind the exchange's book (instant feed only).
     is_view_stale: bool,
     mid2: i64,
@@ -134,9 +135,21 @@ impl SimulatedExchange {
     /// # Errors
     /// `Error::Spec` if the description is wrong or needs rows of another kind, `Error::Tick` if the range is too wide.
     pub fn new(spec: SimSpec, prices: (TickIndex, TickIndex), options: RunOptions) -> Result<Self> {
+        let book = LimitOrderBook::new(prices.0, prices.1)?;
+        Self::of(spec, book, Glimpses::default(), options)
+    }
+}
+
+impl<E: Engine> SimulatedExchange<E> {
+    /// Builds an exchange on a book and a view of it.
+    pub(crate) fn of(
+        spec: SimSpec,
+        book: E::Book,
+        sight: E::Sight,
+        options: RunOptions,
+    ) -> Result<Self> {
         spec.check()?;
         let streams = Streams::new(spec.seed, spec.replication);
-        let book = LimitOrderBook::new(prices.0, prices.1)?;
         let link = Link::new(&spec.latency, streams)?;
         let is_naive = spec.world == World::Naive;
         let is_instant =
@@ -153,7 +166,7 @@ impl SimulatedExchange {
             replies: Schedule::default(),
             timers: Schedule::default(),
             is_instant,
-            sight: Sight::default(),
+            sight,
             is_view_stale: false,
             mid2: i64::MIN,
             group_ns: 0,
@@ -214,7 +227,7 @@ impl SimulatedExchange {
 
     /// Returns the book on the exchange clock.
     #[must_use]
-    pub fn book(&self) -> &LimitOrderBook {
+    pub fn book(&self) -> &E::Book {
         &self.matching.recorded.book
     }
 
@@ -228,97 +241,19 @@ impl SimulatedExchange {
 
     // ---- one instant -------------------------------------------------------------------------------------------------------------
 
-    /// Applies one market group on the exchange clock; `start` is the number of its first row, `STEPPED` says that more of its time may follow. Returns
-    /// whether something new is under way.
-    #[inline]
-    pub(crate) fn apply_group<const STEPPED: bool>(
-        &mut self,
-        rows: &[Tick],
-        start: usize,
-    ) -> Result<bool> {
-        if rows[0].flags & FLAG_INDICATIVE != 0 && self.is_instant {
-            self.refresh_view();
-        }
-        let exch_ns = rows[0].exch_ns;
-        self.exch_ns = exch_ns;
-        self.group_ns = exch_ns;
-        self.events += rows.len() as u64;
-        self.link.on_group(rows);
-        self.matching.apply_group::<STEPPED>(rows, start as u64)?;
-        let mut is_scheduled = !self.is_instant;
-        if !self.matching.output.is_empty() {
-            self.send_home()?;
-            is_scheduled = true;
-        }
-        if !self.matching.is_indicative()
-            && (self.matching.recorded.book.take_best_changed() || self.spec.world == World::Naive)
-        {
-            self.mark(exch_ns)?;
-        }
-        let is_indicative = self.matching.is_indicative();
-        if self.is_instant {
-            self.is_view_stale |= !is_indicative;
-        } else {
-            let stamp_ns = self.options.stamp_ns(&rows[rows.len() - 1]);
-            let at_ns = self.link.seen_ns(exch_ns, stamp_ns);
-            // Auction data is nothing to act on, and the view stays what it was.
-            if !is_indicative {
-                let view = view_of(&self.matching.recorded, exch_ns);
-                self.sight.expect(exch_ns, at_ns, view);
-            }
-        }
-        Ok(is_scheduled)
-    }
-
-    /// Returns whether market groups may take the short way of [`SimulatedExchange::apply_quiet`].
+    /// Returns whether market groups may take the short way of `apply_quiet`.
     pub(crate) fn has_short_way(&self) -> bool {
         // In the naive world prints move the mark, and fill orders that the short way does not ask for.
         self.spec.world == World::LiveLike && !self.link.watches_load()
-    }
-
-    /// Applies groups before `before_ns` that concern nothing but the book, up to the first after which a best price is another; returns their rows
-    /// and whether there was such a one. Only with [`SimulatedExchange::has_short_way`].
-    #[inline]
-    pub(crate) fn apply_quiet(&mut self, rows: &[Tick], before_ns: Nanos) -> Result<(usize, bool)> {
-        let used = if self.is_instant {
-            self.matching.apply_quiet(rows, before_ns, |_, _| {})?
-        } else {
-            let Self {
-                matching,
-                link,
-                sight,
-                options,
-                ..
-            } = self;
-            matching.apply_quiet(rows, before_ns, |recorded, last| {
-                let stamp_ns = options.stamp_ns(last);
-                let at_ns = link.seen_ns(last.exch_ns, stamp_ns);
-                sight.expect(last.exch_ns, at_ns, view_of(recorded, last.exch_ns));
-            })?
-        };
-        let Some(last) = rows[..used].last() else {
-            return Ok((0, false));
-        };
-        self.exch_ns = last.exch_ns;
-        self.group_ns = last.exch_ns;
-        self.events += used as u64;
-        self.is_view_stale |= self.is_instant;
-        let is_best_changed = self.matching.recorded.book.take_best_changed();
-        if is_best_changed {
-            self.matching.cross_after_quiet(last.exch_ns);
-            if !self.matching.output.is_empty() {
-                self.send_home()?;
-            }
-            self.mark(last.exch_ns)?;
-        }
-        Ok((used, is_best_changed))
     }
 
     /// Marks the account if the two-sided mid (in the naive world: the last price) moved.
     fn mark(&mut self, exch_ns: Nanos) -> Result<()> {
         let recorded = &self.matching.recorded;
         let mid2 = if self.spec.world == World::Naive {
-            recorded.last_trade.map(|print| 2 * i64::from(print.price))
+            recorded
+                .last_trade()
+                .map(|print| 2 * i64::from(print.price))
         } else {
             let best = recorded.book.two_sided();
             best.map(|(bid, ask)| i64::from(bid) + i64::from(ask))

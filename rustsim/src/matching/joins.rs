@@ -6,6 +6,7 @@
 use super::Matching;
 use super::certified::close_filled;
 use super::market::{Print, maker_fill};
+use crate::book::Book;
 use crate::consumed::units;
 use crate::order_queue::{Knowledge, Place, RestingOrder, share_trade};
 use crate::recorded::TradeChange;
@@ -76,7 +77,7 @@ fn settle(level: &mut [RestingOrder], after: i64) {
     }
 }
 
-impl Matching {
+impl<B: Book> Matching<B> {
     #[inline(never)]
     pub(super) fn level_own_by_join(&mut self, row: &Tick, side: Side, before: i32, ordinal: u64) {
         let gone = units(Lots::from(before.saturating_sub(row.qty).max(0)));

@@ -2,6 +2,7 @@
 
 use super::certified::close_filled;
 use super::{Crossing, Matching, Outcome};
+use crate::book::Book;
 use crate::certificate::{Certificate, Certified};
 use crate::consumed::units;
 use crate::error::Result;
@@ -15,7 +16,7 @@ use crate::types::{
     Liquidity, Lots, Nanos, OrderEvent, Reason, Side, Tick, TickIndex,
 };
 
-impl Matching {
+impl<B: Book> Matching<B> {
     /// Applies rows of one exchange time; `ordinal` is the tape row number of the first. They are all rows of that time unless the market is `STEPPED`:
     /// then it comes message by message, and more of one time may follow.
     #[inline]

@@ -10,7 +10,7 @@ mod naive;
 mod quiet;
 mod requests;
 
-use crate::book::LimitOrderBook;
+use crate::book::{Book, LimitOrderBook};
 use crate::certificate::OrderCertificate;
 use crate::consumed::Consumed;
 use crate::error::{Error, Result};
@@ -63,8 +63,8 @@ enum Crossing {
     clippy::struct_excessive_bools,
     reason = "what rows are and where a group stands, each asked on its own"
 )]
-pub(crate) struct Matching {
-    pub(crate) recorded: RecordedBook,
+pub(crate) struct Matching<B = LimitOrderBook> {
+    pub(crate) recorded: RecordedBook<B>,
     own: [OrderQueue; 2],
     consumed: Consumed,
     queue: QueueDecay,
@@ -101,13 +101,8 @@ pub(crate) struct Matching {
     stepped_ns: Option<Nanos>,
 }
 
-impl Matching {
-    pub(crate) fn new(
-        spec: &SimSpec,
-        book: LimitOrderBook,
-        streams: Streams,
-        has_join: bool,
-    ) -> Result<Self> {
+impl<B: Book> Matching<B> {
+    pub(crate) fn new(spec: &SimSpec, book: B, streams: Streams, has_join: bool) -> Result<Self> {
         let queue = QueueDecay::build(&spec.queue)?;
         let by_join = matches!(queue, QueueDecay::L3(_));
         if by_join && !has_join {

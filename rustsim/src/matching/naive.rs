@@ -5,12 +5,13 @@
 
 use super::Matching;
 use super::market::Print;
+use crate::book::Book;
 use crate::types::{FLAG_INDICATIVE, KIND_TRADE, Lots, Side, Tick};
 
 /// What a taker may take from any level that shows lots; far above every order, and far below an overflow.
 pub(super) const ANY_LOTS: Lots = Lots::MAX / 4;
 
-impl Matching {
+impl<B: Book> Matching<B> {
     /// Fills every own order whose price a group touched: a print at or through it, or the opposite best after the group.
     pub(super) fn touch(&mut self, rows: &[Tick]) {
         for side in [Side::Bid, Side::Ask] {

@@ -6,6 +6,7 @@
 //! Cost: about a third of the long way.
 
 use super::{Crossing, Matching};
+use crate::book::{Book, LimitOrderBook};
 use crate::error::Result;
 use crate::order_queue::OrderQueue;
 use crate::recorded::RecordedBook;
@@ -53,7 +54,7 @@ impl Matching {
         &mut self,
         rows: &[Tick],
         before_ns: Nanos,
-        mut on_group: impl FnMut(&RecordedBook, &Tick),
+        mut on_group: impl FnMut(&RecordedBook<LimitOrderBook>, &Tick),
     ) -> Result<usize> {
         if self.crossing == Crossing::Open || !self.consumed.is_empty() {
             return Ok(0);
@@ -92,7 +93,9 @@ impl Matching {
         }
         Ok(next)
     }
+}
 
+impl<B: Book> Matching<B> {
     /// Does what is left to do after a best price changed on the short way.
     pub(crate) fn cross_after_quiet(&mut self, now_ns: Nanos) {
         if !self.is_without_orders() {
@@ -105,7 +108,7 @@ impl Matching {
 fn apply_several(
     rows: &[Tick],
     own: [OwnPrices; 2],
-    recorded: &mut RecordedBook,
+    recorded: &mut RecordedBook<LimitOrderBook>,
     track: bool,
 ) -> Result<usize> {
     let exch_ns = rows[0].exch_ns;
@@ -143,7 +146,7 @@ fn concerns_book_only(row: &Tick, own: [OwnPrices; 2]) -> bool {
     clippy::inline_always,
     reason = "every market row passes here; a call costs as much as the work"
 )]
-fn apply(row: &Tick, recorded: &mut RecordedBook, track: bool) -> Result<()> {
+fn apply(row: &Tick, recorded: &mut RecordedBook<LimitOrderBook>, track: bool) -> Result<()> {
     let side = side_of(row);
     if row.kind == KIND_LEVEL {
         recorded.level(side, row.price, row.qty, track)?;

@@ -1,6 +1,7 @@
 //! Own requests on arrival (`docs/semantics.md` section 5).
 
 use super::{Crossing, Incoming, Matching, Request};
+use crate::book::Book;
 use crate::certificate::Certificate;
 use crate::consumed::units;
 use crate::order_queue::{Knowledge, Place, RestingOrder};
@@ -11,7 +12,7 @@ use crate::types::{
     TimeInForce,
 };
 
-impl Matching {
+impl<B: Book> Matching<B> {
     pub(crate) fn handle(&mut self, request: Request, now_ns: Nanos) {
         self.crossing = Crossing::Open;
         match request {
