@@ -187,11 +187,12 @@ class GhostScan:
 class TextColumns:
     """Columns out of delimited text, piece by piece: exact times, steps of a ladder and codes; rustsim/src/text/mod.rs says what a line may be."""
 
-    def __new__(cls, spec: str, *, lines_before: int = 0) -> TextColumns:
+    def __new__(cls, spec: str, *, lines_before: int = 0, quick: bool = True) -> TextColumns:
         """Prepare; spec as JSON: separator (a byte) and columns, one per field of a line; lines_before lines of the file were read before.
 
         Kinds of columns: skip; steps (a number times numerator / denominator, whole); time (digits: 0 ns, 3 us, 6 ms, 9 s); iso_time (has_offset);
-        code (words: pairs of a text and 0 to 253). Raise SpecError if it is wrong.
+        code (words: pairs of a text and 0 to 253). Without quick every line is read field by field: the same in more time, to compare with.
+        Raise SpecError if it is wrong.
         """
     def push(self, data: bytes, *, is_last: bool = False) -> dict[str, Any]:
         """Take a piece of text and return what its whole lines hold; raise TickError with the line.

@@ -1,6 +1,7 @@
 """The quick way through sound rows gives what judging each row gives, or steps aside."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -147,3 +148,46 @@ def test_plain_tables_are_judged_as_any(tmp_path: Path, monkeypatch: pytest.Monk
             assert outcome("generic", path, MAPPING, policy) == quick, seed
         refused += len(quick) == 1
     assert 20 < refused < 130, "some files are refused, some are not"
+
+
+TEXTS: Final = {
+    "plain": MAPPING,
+    "seconds": MAPPING | {"time_unit": "s", "price_unit": "0.1"},
+    "iso": MAPPING | {"time_unit": "iso", "zone": "Asia/Taipei"},
+}
+
+
+def some_text(random: np.random.Generator, kind: str) -> bytes:
+    """Return a text of one kind, with a byte or two of others in half of them."""
+    frame = some_table(random)
+    if kind == "seconds":
+        seconds = [pl.col(name).cast(pl.String).str.head(10) for name in ("time", "local")]
+        frame = frame.with_columns(*seconds, (pl.col("price").cast(pl.Float64) * 10))
+    elif kind == "iso":
+        stamps = pl.col("time", "local").cast(pl.Datetime("ns")).dt.to_string("%F %T%.6f")
+        frame = frame.with_columns(stamps)
+    text = bytearray(frame.write_csv().encode())
+    if random.integers(4) == 0:
+        text = bytearray(text.replace(b"\n", b"\r\n"))
+    for _ in range(random.integers(0, 3) * random.integers(0, 2)):
+        at = int(random.integers(len(text)))
+        wanted = [b"", b",", b"\n", b'"', b"-", b".", b"e", b" ", b"\r", b"5", b"\xff", b",,"]
+        text[at : at + 1] = wanted[random.integers(len(wanted))]
+    return bytes(text)
+
+
+def test_plain_texts_are_read_as_with_care(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.Generator(np.random.PCG64(13))
+    refused = 0
+    for seed in range(600):
+        kind = list(TEXTS)[seed % len(TEXTS)]
+        path = tmp_path / "a.csv"
+        path.write_bytes(some_text(random, kind))
+        words = ("known_kind", "known_side", "trade_lots")
+        policy = dict.fromkeys(words, "drop") if seed % 2 else {}
+        quick = outcome("generic", path, TEXTS[kind], policy)
+        with monkeypatch.context() as patch:
+            patch.setattr(rustsim, "TextColumns", partial(rustsim.TextColumns, quick=False))
+            assert outcome("generic", path, TEXTS[kind], policy) == quick, (seed, kind)
+        refused += len(quick) == 1
+    assert 200 < refused < 450, "some files are refused, some are not"

@@ -15,11 +15,12 @@ pub(crate) struct TextColumns {
 #[pymethods]
 impl TextColumns {
     #[new]
-    #[pyo3(signature = (spec, *, lines_before = 0))]
-    fn new(spec: &str, lines_before: u64) -> PyResult<Self> {
+    #[pyo3(signature = (spec, *, lines_before = 0, quick = true))]
+    fn new(spec: &str, lines_before: u64, quick: bool) -> PyResult<Self> {
         let spec: TextSpec =
             serde_json::from_str(spec).map_err(|e| Error::Spec(format!("text columns: {e}")))?;
         let inner = crate::text::TextColumns::new(spec, lines_before)?;
+        let inner = if quick { inner } else { inner.with_care() };
         Ok(Self { inner })
     }
 

@@ -171,12 +171,9 @@ impl ColumnSpec {
 
     fn value(&self, content: &[u8], values: &mut Values) {
         match (self, values) {
-            (Self::Code { words }, Values::Codes(codes)) => codes.push(if content.is_empty() {
-                CODE_EMPTY
-            } else {
-                let found = words.iter().find(|(word, _)| word.as_bytes() == content);
-                found.map_or(CODE_BAD, |(_, code)| *code)
-            }),
+            (Self::Code { words }, Values::Codes(codes)) => {
+                codes.push(code_of(words, content).unwrap_or(CODE_BAD));
+            }
             (_, Values::Numbers(numbers)) => numbers.push(if content.is_empty() {
                 EMPTY
             } else {
@@ -200,7 +197,25 @@ impl ColumnSpec {
     }
 }
 
+/// Returns the code of a word; that of no word is the mark of an empty field, unless the list names it.
+pub(super) fn code_of(words: &[(String, u8)], content: &[u8]) -> Option<u8> {
+    let found = words.iter().find(|(word, _)| word.as_bytes() == content);
+    match found {
+        Some((_, code)) => Some(*code),
+        None => content.is_empty().then_some(CODE_EMPTY),
+    }
+}
+
 impl Values {
+    /// Forgets what stands behind the first rows.
+    pub(super) fn shorten(&mut self, rows: usize) {
+        match self {
+            Self::None => {}
+            Self::Numbers(numbers) => numbers.truncate(rows),
+            Self::Codes(codes) => codes.truncate(rows),
+        }
+    }
+
     pub(super) fn last_is_bad(&self) -> bool {
         match self {
             Self::None => false,

