@@ -11,6 +11,7 @@ from typing_extensions import disjoint_base
 __version__: Final[str]
 __all__ = [
     "GhostScan",
+    "Kernel",
     "LedgerError",
     "MarketView",
     "OrderEvent",
@@ -29,6 +30,7 @@ __all__ = [
     "TickError",
     "__version__",
     "file_hash",
+    "kernel_layout",
     "latency_quantile_ns",
     "latency_quantiles_ns",
     "philox4x32_10",
@@ -386,6 +388,25 @@ class ReplayResult:
         """
     def events_log(self) -> list[OrderEvent]: ...
 
+@final
+class Kernel:
+    """A compiled strategy with its parameters; made by strategies/kernel_compile.py, called without the interpreter."""
+
+    def __new__(
+        cls, address: int, code: object, *, params: bytes, state: bytes, layout: str
+    ) -> Kernel:
+        """Make one of the address of a function (rustsim/src/kernel.rs has its signature).
+
+        code is kept as long as the kernel, and must keep the function loaded. params and state are its 64-bit words. Raise ValueError if layout is
+        not what kernel_layout returns: nothing else about the function can be checked.
+        """
+    @property
+    def state(self) -> bytes:
+        """Its state as the replay that ended last left it; every replay starts from the first one."""
+
+def kernel_layout() -> str:
+    """Fields, places and sizes of the records that compiled strategies work on, as JSON."""
+
 @disjoint_base
 class SimulatedExchange:
     """The embedded exchange: also the gateway that a strategy trades through."""
@@ -474,7 +495,8 @@ class SimulatedExchange:
 
         wake: best (a best price changed), touch (price or size at the best changed), every (each market message), own (own events and timers only).
         With the queue model l3 the tape must have joins, and its first 2^32 rows only can be replayed; raise SpecError or ReplayError.
-        The strategy may define on_start(), on_tick(view), on_order_event(event), on_timer(now_ns), on_end().
+        The strategy may define on_start(), on_tick(view), on_order_event(event), on_timer(now_ns), on_end(). A Kernel is called in their place, without the
+        interpreter: raise ReplayError if it raises, or writes a wrong command or too many.
         """
 
 def philox4x32_10(counter: Sequence[int], key: Sequence[int]) -> list[int]:

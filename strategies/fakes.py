@@ -45,6 +45,9 @@ class View:
     best_ask_ticks: int | None = None
     best_bid_lots: int = 0
     best_ask_lots: int = 0
+    last_trade_ticks: int | None = None
+    last_trade_lots: int = 0
+    last_trade_side: int = BUY
 
     @property
     def mid2_ticks(self) -> int | None:

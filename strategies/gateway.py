@@ -67,6 +67,21 @@ class MarketView(Protocol):
         """Twice the mid (bid + ask), None while a side is empty."""
         ...
 
+    @property
+    def last_trade_ticks(self) -> int | None:
+        """Price of the last print seen, None before the first."""
+        ...
+
+    @property
+    def last_trade_lots(self) -> int:
+        """Its size."""
+        ...
+
+    @property
+    def last_trade_side(self) -> int:
+        """`BUY` if it hit bids, `SELL` if it hit asks."""
+        ...
+
 
 class OrderEvent(Protocol):
     """One thing that happened to an own order, as the strategy sees it."""

@@ -18,19 +18,26 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-from strategies.base import Strategy, StrategyParams, param
-from strategies.gateway import (
-    ACCEPTED,
+from strategies.base import StrategyParams, param
+from strategies.kernel import (
     BUY,
     CANCEL_REJECTED,
     CANCELLED,
+    END,
     EXPIRED,
     FILLED,
+    NONE,
     REJECTED,
     SELL,
-    ExecutionGateway,
-    MarketView,
-    OrderEvent,
+    START,
+    TICK,
+    TOO_LATE,
+    Event,
+    KernelStrategy,
+    Market,
+    Out,
+    cancel,
+    place,
 )
 
 
@@ -64,8 +71,36 @@ class MakerParams(StrategyParams):
     order_lots: int = param("Size of a quote.", unit="lots", low=1, high=1_000_000, default=1)
 
 
-def _plan(params: MakerParams, position_lots: int) -> tuple[int, int, int, int]:
-    """Return the offsets of bid and ask from twice the mid, and the lots to quote.
+@dataclass(slots=True)
+class MakerState:
+    """What the maker remembers.
+
+    Attributes:
+        bid_id: Handle of the order on that side, 0: none.
+        bid_low: The order is kept while its target lies between low and high, both excluded.
+        bid_cancelling: 1 while a cancel is on its way; the order may still fill.
+        position_lots: From the fills told so far, one by one.
+        bid_offset2: Distance of the target from twice the mid; with `buy_lots` and the same of
+            the other side it follows from the position.
+    """
+
+    bid_id: int = 0
+    bid_low: int = 0
+    bid_high: int = 0
+    bid_cancelling: int = 0
+    ask_id: int = 0
+    ask_low: int = 0
+    ask_high: int = 0
+    ask_cancelling: int = 0
+    position_lots: int = 0
+    bid_offset2: int = 0
+    ask_offset2: int = 0
+    buy_lots: int = 0
+    sell_lots: int = 0
+
+
+def set_position(params: MakerParams, state: MakerState, position_lots: int) -> None:
+    """Take a position over, and what follows from it.
 
     With m2 twice the mid and o twice the offset, for whole m2 and any o: floor((m2 - o) / 2) is
     (m2 - ceil(o)) >> 1 and ceil((m2 + o) / 2) is (m2 + ceil(o) + 1) >> 1, so the targets need
@@ -74,139 +109,101 @@ def _plan(params: MakerParams, position_lots: int) -> tuple[int, int, int, int]:
     spread2 = 2.0 * params.half_spread_ticks
     skew2 = 2.0 * params.skew_ticks_per_lot * position_lots
     room = params.position_limit_lots
-    return (
-        math.ceil(spread2 + skew2),
-        math.ceil(spread2 - skew2) + 1,
-        max(0, min(params.order_lots, room - position_lots)),
-        max(0, min(params.order_lots, room + position_lots)),
-    )
+    state.position_lots = position_lots
+    state.bid_offset2 = math.ceil(spread2 + skew2)
+    state.ask_offset2 = math.ceil(spread2 - skew2) + 1
+    state.buy_lots = max(0, min(params.order_lots, room - position_lots))
+    state.sell_lots = max(0, min(params.order_lots, room + position_lots))
 
 
-class MakerStrategy(Strategy):
-    """Quotes both sides; see the head of this module.
+def quote(market: Market, params: MakerParams, state: MakerState, out: Out) -> None:
+    """Move the quotes that are too far from their targets; send those that are missing."""
+    best_bid = market.best_bid_ticks
+    best_ask = market.best_ask_ticks
+    if best_bid == NONE or best_ask == NONE:
+        pull(state, out)
+        return
+    mid2 = best_bid + best_ask
 
-    `on_tick` runs at every change of a best price, so it reads two properties and a few slots, in
-    integers, and leaves at once if both quotes are where they should be.
-    """
+    target = (mid2 - state.bid_offset2) >> 1
+    if target >= best_ask:
+        target = best_ask - 1
+    if state.bid_id:
+        if not (state.bid_low < target < state.bid_high or state.bid_cancelling):
+            cancel(out, state.bid_id)
+            state.bid_cancelling = 1
+    elif state.buy_lots:
+        state.bid_low = target - params.requote_threshold_ticks
+        state.bid_high = target + params.requote_threshold_ticks
+        state.bid_id = place(out, BUY, target, state.buy_lots, post_only=True)
 
-    __slots__ = (
-        "_ask_cancelling",
-        "_ask_high",
-        "_ask_id",
-        "_ask_low",
-        "_ask_offset2",
-        "_bid_cancelling",
-        "_bid_high",
-        "_bid_id",
-        "_bid_low",
-        "_bid_offset2",
-        "_buy_lots",
-        "_plans",
-        "_position_lots",
-        "_sell_lots",
-        "_threshold",
-    )
+    target = (mid2 + state.ask_offset2) >> 1
+    if target <= best_bid:
+        target = best_bid + 1
+    if state.ask_id:
+        if not (state.ask_low < target < state.ask_high or state.ask_cancelling):
+            cancel(out, state.ask_id)
+            state.ask_cancelling = 1
+    elif state.sell_lots:
+        state.ask_low = target - params.requote_threshold_ticks
+        state.ask_high = target + params.requote_threshold_ticks
+        state.ask_id = place(out, SELL, target, state.sell_lots, post_only=True)
+
+
+def pull(state: MakerState, out: Out) -> None:
+    """Cancel what is quoted."""
+    if state.bid_id and not state.bid_cancelling:
+        cancel(out, state.bid_id)
+        state.bid_cancelling = 1
+    if state.ask_id and not state.ask_cancelling:
+        cancel(out, state.ask_id)
+        state.ask_cancelling = 1
+
+
+def forget(state: MakerState, order_id: int) -> None:
+    """Take note of the end of an order."""
+    if order_id == state.bid_id:
+        state.bid_id = state.bid_cancelling = 0
+    elif order_id == state.ask_id:
+        state.ask_id = state.ask_cancelling = 0
+
+
+class MakerStrategy(KernelStrategy):
+    """Quotes both sides; see the head of this module."""
+
+    __slots__ = ()
 
     Params: ClassVar[type[StrategyParams]] = MakerParams
-    params: MakerParams
+    State: ClassVar[type] = MakerState
 
-    def __init__(self, gateway: ExecutionGateway, params: MakerParams) -> None:
-        """Start without quotes, at the gateway's position."""
-        super().__init__(gateway, params)
-        self._threshold = params.requote_threshold_ticks
-        # Id 0: no order on that side. Else the order is kept while its target lies between low
-        # and high, both excluded.
-        self._bid_id = self._ask_id = 0
-        self._bid_low = self._bid_high = self._ask_low = self._ask_high = 0
-        # A cancel is on its way; the order may still fill.
-        self._bid_cancelling = self._ask_cancelling = False
-        # What follows from a position, kept for each one met: at most two per lot of the limit.
-        self._plans: dict[int, tuple[int, int, int, int]] = {}
-        self._set_position(gateway.position_lots)
-
-    def _set_position(self, position_lots: int) -> None:
-        self._position_lots = position_lots
-        plan = self._plans.get(position_lots)
-        if plan is None:
-            plan = self._plans[position_lots] = _plan(self.params, position_lots)
-        self._bid_offset2, self._ask_offset2, self._buy_lots, self._sell_lots = plan
-
-    def on_start(self) -> None:
-        """Take over the position that the gateway knows."""
-        self._set_position(self.gateway.position_lots)
-
-    def on_tick(self, view: MarketView) -> None:
-        """Move the quotes that are too far from their targets; send those that are missing."""
-        best_bid = view.best_bid_ticks
-        best_ask = view.best_ask_ticks
-        if best_bid is None or best_ask is None:
-            self._pull()
-            return
-        mid2 = best_bid + best_ask
-
-        target = (mid2 - self._bid_offset2) >> 1
-        if target >= best_ask:
-            target = best_ask - 1
-        if self._bid_id:
-            if not (self._bid_low < target < self._bid_high or self._bid_cancelling):
-                self._bid_cancelling = self.gateway.cancel_order(self._bid_id)
-        elif self._buy_lots:
-            threshold = self._threshold
-            self._bid_low = target - threshold
-            self._bid_high = target + threshold
-            self._bid_id = self.gateway.place_order(BUY, target, self._buy_lots, post_only=True)
-
-        target = (mid2 + self._ask_offset2) >> 1
-        if target <= best_bid:
-            target = best_bid + 1
-        if self._ask_id:
-            if not (self._ask_low < target < self._ask_high or self._ask_cancelling):
-                self._ask_cancelling = self.gateway.cancel_order(self._ask_id)
-        elif self._sell_lots:
-            threshold = self._threshold
-            self._ask_low = target - threshold
-            self._ask_high = target + threshold
-            self._ask_id = self.gateway.place_order(SELL, target, self._sell_lots, post_only=True)
-
-    def on_order_event(self, event: OrderEvent) -> None:
+    @staticmethod
+    def decide(
+        market: Market, event: Event, params: MakerParams, state: MakerState, out: Out
+    ) -> None:
         """Follow own orders; fills count whichever order they belong to and whenever they come."""
         kind = event.kind
-        if kind == ACCEPTED:
-            return
-        if kind == CANCELLED:
-            self._forget(event.order_id)
-            self.on_tick(self.gateway.view)
+        if kind == TICK:
+            quote(market, params, state, out)
         elif kind == FILLED:
             signed = event.quantity_lots if event.side == BUY else -event.quantity_lots
-            self._set_position(self._position_lots + signed)
+            set_position(params, state, state.position_lots + signed)
             if event.leaves_lots == 0:
-                self._forget(event.order_id)
-            self.on_tick(self.gateway.view)
+                forget(state, event.order_id)
+            quote(market, params, state, out)
+        elif kind == CANCELLED:
+            forget(state, event.order_id)
+            quote(market, params, state, out)
         elif kind in (REJECTED, EXPIRED):
             # No new attempt before the market moves: the same order would be refused again.
-            self._forget(event.order_id)
-        elif kind == CANCEL_REJECTED and event.reason != "too_late":
+            forget(state, event.order_id)
+        elif kind == CANCEL_REJECTED and event.reason != TOO_LATE:
             # The order may still work (a lost cancel), so the next tick may ask again. After
             # too_late its end is known to the exchange and already on its way here.
-            if event.order_id == self._bid_id:
-                self._bid_cancelling = False
-            elif event.order_id == self._ask_id:
-                self._ask_cancelling = False
-
-    def on_end(self) -> None:
-        """Leave no quote behind."""
-        self._pull()
-
-    def _forget(self, order_id: int) -> None:
-        if order_id == self._bid_id:
-            self._bid_id = 0
-            self._bid_cancelling = False
-        elif order_id == self._ask_id:
-            self._ask_id = 0
-            self._ask_cancelling = False
-
-    def _pull(self) -> None:
-        if self._bid_id and not self._bid_cancelling:
-            self._bid_cancelling = self.gateway.cancel_order(self._bid_id)
-        if self._ask_id and not self._ask_cancelling:
-            self._ask_cancelling = self.gateway.cancel_order(self._ask_id)
+            if event.order_id == state.bid_id:
+                state.bid_cancelling = 0
+            elif event.order_id == state.ask_id:
+                state.ask_cancelling = 0
+        elif kind == START:
+            set_position(params, state, market.position_lots)
+        elif kind == END:
+            pull(state, out)

@@ -70,7 +70,7 @@ def decode_study(root: Node, *, text: str, folder: Path) -> Study:
     seed = fields.integer("seed", low=0, high=(1 << 63) - 1, default=0)
     data = decode_data(fields.section("data", planned=("split",), required=True), folder)
     venue = _venue(fields.section("venue"))
-    strategy = decode_strategy(fields.section("strategy", planned=("mode",), required=True))
+    strategy = decode_strategy(fields.section("strategy", required=True))
     traces: dict[str, Path] = {}
     world = _world(fields, folder, traces)
     objective = _objective(fields.section("objective", planned=("constraints",), required=True))
@@ -100,7 +100,8 @@ def decode_study(root: Node, *, text: str, folder: Path) -> Study:
             "slices": data.slices,
         },
         "venue": to_template(venue),
-        "strategy": to_template(strategy),
+        # Compiled or not, a strategy decides the same.
+        "strategy": {**to_template(strategy), "mode": None},
         "world": to_template(world),
         "objective": to_template(objective),
         "search": {"sampler": search.sampler, "options": search.options, "window": search.window},

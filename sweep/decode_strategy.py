@@ -6,10 +6,11 @@ import importlib.metadata
 import re
 from typing import Any, Final
 
+from strategies.kernel import KernelStrategy
 from sweep.declared import declared_rules, is_required
 from sweep.document import Node, did_you_mean
 from sweep.reading import Fields, Leaf
-from sweep.schema import WAKES, StrategySection
+from sweep.schema import STRATEGY_MODES, WAKES, StrategySection
 
 ENTRY_POINT_GROUP: Final = "sweep.strategies"
 _REFERENCE: Final = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
@@ -29,6 +30,9 @@ def decode_strategy(fields: Fields) -> StrategySection:
     elif node is not None:
         reference = str(node.value)
         declaration = _declaration(node, reference, fields)
+    mode = fields.option("mode", STRATEGY_MODES, default="auto")
+    if mode == "compiled" and declaration is not None:
+        _check_compiled(fields, reference)
     wake = fields.option("wake", WAKES, default="best")
     params = fields.section("params")
     values: dict[str, Leaf] = {}
@@ -36,7 +40,20 @@ def decode_strategy(fields: Fields) -> StrategySection:
         values = _params(params, declaration)
         params.close()
     fields.close()
-    return StrategySection(reference=reference, wake=wake, params=values)
+    return StrategySection(reference=reference, mode=mode, wake=wake, params=values)
+
+
+def _check_compiled(fields: Fields, reference: str) -> None:
+    from strategies.kernel_compile import is_available
+
+    node = fields.node("mode") or fields.node_self
+    if not issubclass(load_class(reference), KernelStrategy):
+        message = f"{reference} decides in hooks, which only the interpreter can call"
+        hint = "Derive it from strategies.kernel.KernelStrategy (docs/strategies.md), or take auto"
+        fields.reading.problems.add(node, message, hint)
+    elif not is_available():
+        message = "Compiling strategies needs numba, which is not installed"
+        fields.reading.problems.add(node, message, "Install numba, or take interpreted")
 
 
 def load_class(reference: str) -> type[Any]:

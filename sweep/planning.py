@@ -16,6 +16,7 @@ from sweep.errors import InputError, StudyLockedError
 from sweep.exchange import check_money
 from sweep.importing import ensure_in_parallel
 from sweep.job import RunnerSpec, SweepJob
+from sweep.kernels import prepare_strategy
 from sweep.latency_traces import Trace, doubts, ensure_traces
 from sweep.reading import Leaf, leaf_words
 from sweep.schema import PROFILES, Study
@@ -71,7 +72,7 @@ def make_plan(
         DataError: The data is refused.
         InputError: The product is an inverse contract and the venue gives no tick value, or the
             queue model reads what a tape does not show, or recorded latencies do not have what
-            the study asks for.
+            the study asks for, or the strategy cannot be compiled.
         StudyLockedError: The folder holds a study of this name that was started otherwise.
     """
     traces = ensure_traces(study, runs_dir)
@@ -99,6 +100,7 @@ def make_plan(
     payload = {
         "seed": study.seed,
         **sections,
+        **prepare_strategy(sections["strategy"], runs_dir, progress),
         "objective": to_template(study.objective),
         "tapes": [_tape_to_json(tape) for tape in tapes],
         "cells": cells_to_json(cells),

@@ -43,6 +43,7 @@ QUEUE_MODELS: Final = (
 )
 QUEUE_MODES: Final = ("expected", "sampled")
 WAKES: Final = ("best", "touch", "every", "own")
+STRATEGY_MODES: Final = ("auto", "compiled", "interpreted")
 SAMPLERS: Final = ("tpe", "random", "nsga2", "cmaes", "qmc")
 BACKENDS: Final = ("inline", "processes", "ray")
 PROFILES: Final = ("generic", "taifex")
@@ -89,9 +90,13 @@ class VenueSection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StrategySection:
-    """Which strategy decides: `module:Class`, when it is woken, all its parameters by name."""
+    """Which strategy decides: `module:Class`, when it is woken, all its parameters by name.
+
+    `mode` says whether it runs as machine code, which changes no result.
+    """
 
     reference: str
+    mode: str
     wake: str
     params: dict[str, Leaf]
 

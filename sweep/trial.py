@@ -16,6 +16,7 @@ from sweep.decode_strategy import load_class
 from sweep.errors import DataError
 from sweep.exchange import exchange_spec
 from sweep.job import TrialSpec
+from sweep.kernels import open_kernel
 from sweep.latency_traces import open_traces
 from sweep.objective import NAIVE_PREFIX, objective_value, pool
 from sweep.space import Scalar
@@ -32,7 +33,8 @@ class CellRunner:
     Args:
         payload: `{"tapes": [{"path", "content_hash", "instrument"}], "cells": [...], "seed",
             "strategy", "venue", "world", "objective"}`, sections as templates, in plain JSON; with
-            recorded latencies also `"traces": {name: {"path", "hash"}}`.
+            recorded latencies also `"traces": {name: {"path", "hash"}}`, with a compiled strategy
+            `"kernels": folder`.
 
     Raises:
         DataError: A tape or a recorded latency is not the one that the plan was made for.
@@ -45,6 +47,7 @@ class CellRunner:
         self._objective: Mapping[str, Any] = payload["objective"]
         self._instruments = [tape["instrument"] for tape in payload["tapes"]]
         self._strategy = load_class(payload["strategy"]["reference"])
+        self._kernel = open_kernel(payload["strategy"], payload.get("kernels"))
         self._traces = open_traces(payload.get("traces", {}))
         self._tapes = [_open_tape(tape) for tape in payload["tapes"]]
 
@@ -135,7 +138,7 @@ class CellRunner:
             self._tapes[cell.tape],
             cell.row_start,
             stop,
-            strategy,
+            strategy if self._kernel is None else self._kernel.bind(strategy),
             wake=wanted["wake"],
             samples=samples,
         )

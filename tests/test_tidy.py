@@ -24,7 +24,10 @@ FUNCTION_LINES_MAX = 70
 ROOMS: dict[str, tuple[str, ...]] = {
     "matplotlib": ("sweep/plots.py",),
     "mlflow": ("sweep/tracking.py",),
+    "llvmlite": ("strategies/kernel_compile.py",),
+    "numba": ("strategies/kernel_compile.py",),
     "numpy": (
+        "strategies/kernel_compile.py",
         "sweep/readers/",
         "sweep/export.py",
         "sweep/fitting.py",
@@ -44,7 +47,17 @@ ROOMS: dict[str, tuple[str, ...]] = {
 FLOORS = {"rustsim": 0, "strategies": 1, "sweep": 2, "experiments": 3, "benches": 4, "tests": 4}
 
 # Libraries that cost start-up time: the command line answers `--help` without them.
-HEAVY = ("ray", "mlflow", "optuna", "polars", "pyarrow", "numba", "matplotlib", "pandas")
+HEAVY = (
+    "ray",
+    "mlflow",
+    "optuna",
+    "polars",
+    "pyarrow",
+    "numba",
+    "llvmlite",
+    "matplotlib",
+    "pandas",
+)
 
 FORBIDDEN_NAMES = re.compile(r"^(utils?|common|misc|helpers?|manager)(\.|$)|_(utils?|manager)\.")
 # Spelled in pieces so that this file does not find itself.

@@ -44,6 +44,12 @@ impl Host {
         self.position
     }
 
+    /// Returns the id that the next order gets.
+    #[must_use]
+    pub fn next_id(&self) -> OrderId {
+        self.ended.len() as OrderId + 1
+    }
+
     /// Sends an order; its session must be below [`SESSIONS_MAX`].
     pub fn place_order(&mut self, order: OrderRequest) -> OrderId {
         debug_assert!(
@@ -51,8 +57,8 @@ impl Host {
             "session {} of at most {SESSIONS_MAX}",
             order.session
         );
+        let id = self.next_id();
         self.ended.push(false);
-        let id = self.ended.len() as OrderId;
         self.outbox.push(Request::Place { id, order });
         id
     }

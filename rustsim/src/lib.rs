@@ -18,6 +18,7 @@ pub mod gateway;
 pub mod ghosts;
 pub mod host;
 pub mod image;
+pub mod kernel;
 pub mod latency;
 pub mod ledger;
 pub mod link;

@@ -4,6 +4,7 @@ import pytest
 
 from strategies.base import Strategy
 from strategies.gateway import BUY, ExecutionGateway, MarketView
+from strategies.inventory_maker import InventoryMakerParams, InventoryMakerStrategy
 from strategies.maker import MakerParams, MakerStrategy
 from strategies.testing import STRATEGY_CHECKS, StrategyCase, StrategyCheck
 
@@ -23,7 +24,25 @@ def maker_case(*, half: float, skew: float, threshold: int, limit: int, lots: in
     return StrategyCase(make=make, position_limit_lots=limit)
 
 
+def inventory_case(*, levels: int, limit: int, lots: int, risk: float) -> StrategyCase:
+    params = InventoryMakerParams(
+        risk_aversion=risk,
+        fill_decay=1.5,
+        levels=levels,
+        position_limit_lots=limit,
+        order_lots=lots,
+    )
+
+    def make(gateway: ExecutionGateway) -> Strategy:
+        return InventoryMakerStrategy(gateway, params)
+
+    return StrategyCase(make=make, position_limit_lots=limit)
+
+
 CASES = {
+    "inventory maker, one level": inventory_case(levels=1, limit=1, lots=1, risk=0.1),
+    "inventory maker, four levels": inventory_case(levels=4, limit=7, lots=2, risk=0.5),
+    "inventory maker, clip above limit": inventory_case(levels=3, limit=5, lots=10, risk=1e-3),
     "maker, small": maker_case(half=0.5, skew=0.0, threshold=1, limit=1, lots=1),
     "maker, skewed": maker_case(half=1.5, skew=0.7, threshold=2, limit=6, lots=4),
     "maker, clip above limit": maker_case(half=0.0, skew=3.0, threshold=1, limit=3, lots=10),

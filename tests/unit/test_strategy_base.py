@@ -33,7 +33,7 @@ def test_wrong_names_are_refused(path: str, words: str) -> None:
 
 def test_parameters_of_another_strategy_are_refused() -> None:
     with pytest.raises(ParamsError, match="needs MakerParams, found StrategyParams"):
-        MakerStrategy(ScriptedGateway(), StrategyParams())  # type: ignore[arg-type]
+        MakerStrategy(ScriptedGateway(), StrategyParams())
 
 
 def test_parameters_are_frozen() -> None:

@@ -281,7 +281,6 @@ CASES: dict[str, tuple[str, str, str, str, str]] = {
     ),
     "split": ("  slices: session", "  §split: {}", "data.split", "not built yet", "Remove it"),
     "slices by day": ("session", "§day", "data.slices", "not built yet", "session"),
-    "mode": ("  params:", "  §mode: compiled\n  params:", "strategy.mode", "not built yet", ""),
     "pruner": ("trials: 40", "trials: 40, §pruner: {}", "search.pruner", "not built yet", ""),
     "confirm_top": ("trials: 40", "trials: 40, §confirm_top: 3", "search.confirm_top", "not", ""),
     "constraints": (
@@ -389,6 +388,21 @@ CASES: dict[str, tuple[str, str, str, str, str]] = {
         "strategy.class",
         "has no dataclass Params",
         "",
+    ),
+    "mode unknown": (
+        "  params:",
+        "  mode: §jit\n  params:",
+        "strategy.mode",
+        "Expected one of auto, compiled, interpreted",
+        "",
+    ),
+    "compiled, but only hooks": (
+        "class: strategies.maker:MakerStrategy\n  params:\n    half_spread_ticks: {int: [1, 8]}\n"
+        "    skew_ticks_per_lot: 0.5\n",
+        "class: strategies.base:Strategy\n  mode: §compiled\n",
+        "strategy.mode",
+        "decides in hooks",
+        "KernelStrategy",
     ),
     # --- files and environment ---
     "file missing": (

@@ -7,6 +7,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
+use super::kernel::Kernel;
 use super::result::ReplayResult;
 use super::strategy::PyStrategy;
 use super::tape::Tape;
@@ -409,7 +410,14 @@ impl SimulatedExchange {
             })
             .inspect_err(|_| *self.phase() = Phase::Finished)?;
         let clock = Instant::now();
-        let outcomes = if let Some(strategy) = strategy {
+        let kernel = strategy.and_then(|strategy| strategy.cast::<Kernel>().ok());
+        let outcomes = if let Some(kernel) = kernel {
+            let outcomes = kernel
+                .get()
+                .run(|strategy| py.detach(|| replay(core, rows, start, filter, strategy)));
+            *self.phase() = Phase::Finished;
+            outcomes
+        } else if let Some(strategy) = strategy {
             let mut strategy =
                 PyStrategy::new(strategy, self.view.clone_ref(py), Arc::clone(&self.shared))
                     .inspect_err(|_| *self.phase() = Phase::Finished)?;

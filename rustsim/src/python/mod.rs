@@ -13,6 +13,7 @@ mod event_rows;
 mod exchange;
 mod functions;
 mod ghosts;
+mod kernel;
 mod order_flow;
 mod result;
 mod row_check;
@@ -41,6 +42,8 @@ mod rustsim {
     };
     #[pymodule_export]
     use super::ghosts::GhostScan;
+    #[pymodule_export]
+    use super::kernel::{Kernel, kernel_layout};
     #[pymodule_export]
     use super::order_flow::OrderFlow;
     #[pymodule_export]
