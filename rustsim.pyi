@@ -121,6 +121,27 @@ class Tape:
         """Rows [start, stop) of one column (by default all) as native-endian bytes: exch_ns, local_ns (i64), price, qty (i32), join (u32), kind, side, flags (u8)."""
 
 @final
+class CompiledTape:
+    """Rows of a tape with all that no parameter can change worked off: replays on it give equal results, and look at few of the rows."""
+
+    @staticmethod
+    def of(tape: Tape, start: int, stop: int) -> CompiledTape:
+        """Compile rows [start, stop) in memory; raise IndexError if the tape has fewer."""
+    @staticmethod
+    def write(path: str, tape: Tape, start: int, stop: int) -> None:
+        """Compile rows [start, stop) into a file, under a temporary name that is renamed when all is written; raise TapeError, IndexError."""
+    @staticmethod
+    def open(path: str, tape: Tape) -> CompiledTape:
+        """Map and verify a file that write() made of this tape; raise TapeError with file and reason if it is none, damaged, or of another tape."""
+    @property
+    def row_start(self) -> int: ...
+    @property
+    def row_stop(self) -> int: ...
+    @property
+    def byte_count(self) -> int:
+        """Bytes that it takes, in memory or in its file."""
+
+@final
 class TapeBuilder:
     """Write a tape in chunks to a temporary name; finish() syncs and renames it into place."""
 
@@ -360,6 +381,9 @@ class ReplayResult:
     def fills_out_of_turn(self) -> int:
         """Own fills by prints that went past recorded lots ahead (queue model l3): the record breaks price-time priority there."""
     @property
+    def engine(self) -> str:
+        """Which engine made it: direct or compiled. Their results are equal."""
+    @property
     def engine_ns(self) -> int:
         """Wall time of the replay, strategy included."""
     @property
@@ -490,10 +514,13 @@ class SimulatedExchange:
         wake: str = "best",
         samples: int = 200,
         log: bool = False,
+        compiled: CompiledTape | None = None,
     ) -> ReplayResult:
         """Replay tape rows [start, stop) and finish. The interpreter lock is released except inside strategy calls.
 
         wake: best (a best price changed), touch (price or size at the best changed), every (each market message), own (own events and timers only).
+        compiled: used if it is of this tape, starts at start and holds the rows, and the replay can be made on it (wake best or own, a feed
+        that is not drawn, no load on the venue, not the naive world); results are the same without it, only later.
         With the queue model l3 the tape must have joins, and its first 2^32 rows only can be replayed; raise SpecError or ReplayError.
         The strategy may define on_start(), on_tick(view), on_order_event(event), on_timer(now_ns), on_end(). A Kernel is called in their place, without the
         interpreter: raise ReplayError if it raises, or writes a wrong command or too many.

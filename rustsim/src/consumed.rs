@@ -36,6 +36,11 @@ impl Consumed {
         self.entries.is_empty()
     }
 
+    /// Returns the levels that own takers took from.
+    pub(crate) fn levels(&self) -> impl Iterator<Item = (Side, TickIndex)> + '_ {
+        self.entries.iter().map(|entry| (entry.side, entry.price))
+    }
+
     /// Returns the whole lots that a taker may still take of `size` displayed ones.
     pub(crate) fn available(&self, side: Side, price: TickIndex, size: i32, now_ns: Nanos) -> Lots {
         let size = i64::from(size);

@@ -14,6 +14,7 @@ pub mod engine;
 pub mod error;
 pub mod event_rows;
 pub mod file_hash;
+pub mod filter;
 pub mod gateway;
 pub mod ghosts;
 pub mod host;

@@ -152,9 +152,14 @@ impl Link {
         })
     }
 
+    /// Returns what the feed adds to every stamp, if that is always the same.
+    pub(crate) fn feed_ns(&self) -> Option<Nanos> {
+        self.feed.constant_ns
+    }
+
     /// Returns whether every market row is seen at the moment it happens (on tapes without a local clock).
     pub(crate) fn feed_is_instant(&self) -> bool {
-        self.feed.constant_ns == Some(0)
+        self.feed_ns() == Some(0)
     }
 
     /// Returns whether market groups must be told to [`Link::on_group`].

@@ -6,7 +6,7 @@
 use crate::engine::{Direct, Engine};
 use crate::error::{Error, Result};
 use crate::host::Host;
-use crate::rows::RowSource;
+use crate::rows::{RowSource, rows_of_finished_times};
 use crate::schedule::NEVER;
 use crate::sight::{Heeds, Touch};
 use crate::sim::{Outcomes, SimulatedExchange, WAKES_PER_INSTANT_MAX};
@@ -210,16 +210,6 @@ pub fn replay<R: RowSource, S: Strategy + ?Sized>(
         Run::end(&mut exchange, strategy)?;
     }
     exchange.finish()
-}
-
-/// Returns how many rows stand before those of the window's last time, which may go on behind the window.
-fn rows_of_finished_times(window: &[Tick]) -> usize {
-    let last_ns = window.last().map(|row| row.exch_ns);
-    if window.first().map(|row| row.exch_ns) == last_ns {
-        return 0; // also what keeps a time of very many rows from being searched for each of its blocks
-    }
-    let before = window.iter().rposition(|row| Some(row.exch_ns) != last_ns);
-    before.map_or(0, |index| index + 1)
 }
 
 /// One strategy on its way through the market.

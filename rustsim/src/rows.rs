@@ -32,3 +32,13 @@ impl RowSource for &[Tick] {
         Ok(false)
     }
 }
+
+/// Returns how many rows stand before those of the window's last time, which may go on behind the window.
+pub(crate) fn rows_of_finished_times(window: &[Tick]) -> usize {
+    let last_ns = window.last().map(|row| row.exch_ns);
+    if window.first().map(|row| row.exch_ns) == last_ns {
+        return 0; // also what keeps a time of very many rows from being searched for each of its blocks
+    }
+    let before = window.iter().rposition(|row| Some(row.exch_ns) != last_ns);
+    before.map_or(0, |index| index + 1)
+}

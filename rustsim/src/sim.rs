@@ -4,6 +4,7 @@
 //! This file drives one instant; `replay.rs` drives a tape through it, `stepping.rs` drives it message by message. Cost per market row without own orders: one book
 //! update and a few comparisons.
 
+mod compiled;
 mod direct;
 mod stepping;
 
@@ -102,7 +103,7 @@ pub struct SimulatedExchange<E: Engine = Direct> {
     spec: SimSpec,
     options: RunOptions,
     pub(crate) host: Host,
-    matching: Matching<E::Book>,
+    pub(crate) matching: Matching<E::Book>,
     link: Link,
     ledger: ShadowLedger,
     digest: Digest,
@@ -316,13 +317,16 @@ impl<E: Engine> SimulatedExchange<E> {
 
     /// Says for which views of the market the strategy may have to be woken; before the first row.
     pub(crate) fn heed(&mut self, heeds: Heeds) {
-        self.sight.heed(heeds);
+        // Whoever sees the market as it happens reads it from the exchange's own book.
+        if !self.is_instant {
+            self.sight.heed(heeds);
+        }
     }
 
     /// Shows the strategy every group that reaches it at or before `now_ns`. Returns whether there was one to act on.
     #[inline]
     pub(crate) fn see_groups(&mut self, now_ns: Nanos) -> bool {
-        self.sight.see(&mut self.host.view, now_ns)
+        !self.is_instant && self.sight.see(&mut self.host.view, now_ns)
     }
 
     /// Brings the view up to the last market group seen.

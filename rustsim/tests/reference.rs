@@ -15,6 +15,9 @@ use std::path::Path;
 
 use rustsim::certificate::OrderCertificate;
 use rustsim::error::Result;
+use rustsim::filter::build::Carries;
+use rustsim::filter::mask::forms;
+use rustsim::filter::{CompiledTape, needs_direct, replay_compiled};
 use rustsim::host::Host;
 use rustsim::latency::LatencySpec;
 use rustsim::ledger::{ChargeSpec, FeeSchedule};
@@ -165,18 +168,102 @@ pub fn spec_of(rules: &Rules) -> SimSpec {
     SimSpec::from_json(&json.to_string()).unwrap()
 }
 
-pub fn run_engine(
-    rules: &Rules,
-    rows: &[Tick],
-    first_row: usize,
-    actor: &mut dyn Actor,
-) -> (Outcomes, Vec<(Moment, Vec<bool>)>) {
-    let filter = match rules.wake {
+fn filter_of(rules: &Rules) -> WakeFilter {
+    match rules.wake {
         Wake::Best => WakeFilter::Best,
         Wake::Touch => WakeFilter::Touch,
         Wake::Every => WakeFilter::Every,
         Wake::Own => WakeFilter::Own,
+    }
+}
+
+fn options_of(rules: &Rules) -> RunOptions {
+    RunOptions {
+        samples: 50,
+        keep_log: true,
+        has_local: rules.has_local,
+        has_join: rules.has_join,
+        is_watched: true,
+    }
+}
+
+/// What a run gave, and what its strategy saw and asked for.
+type Played = (Outcomes, Vec<(Moment, Vec<bool>)>);
+
+/// The same rules where the compiled engine can follow them: the feed is as slow for every group, and only best prices and own events wake.
+fn tamed(rules: &Rules, seed: u64) -> Rules {
+    let mut tame = rules.clone();
+    let feed_ns = [0.0, 3.0, 250.0][usize::try_from(seed % 3).unwrap()];
+    tame.latency[4] = LatencySpec {
+        mean_ns: feed_ns,
+        ..LatencySpec::default()
     };
+    tame.traces[4] = None;
+    tame.backlog_capacity_per_us = None;
+    tame.wake = if seed.is_multiple_of(4) {
+        Wake::Own
+    } else {
+        Wake::Best
+    };
+    tame
+}
+
+/// Runs the compiled engine where it can, on rows compiled from `first_row` on; the comparison of codes goes through all forms, seed by seed.
+fn run_compiled(
+    rules: &Rules,
+    rows: &[Tick],
+    first_row: usize,
+    actor: &mut dyn Actor,
+) -> Option<Played> {
+    let (spec, filter) = (spec_of(rules), filter_of(rules));
+    if needs_direct(&spec, filter).unwrap().is_some() {
+        return None;
+    }
+    let carries = Carries {
+        local: rules.has_local,
+        join: rules.has_join,
+    };
+    let forms = forms();
+    let form = forms[usize::try_from(rules.seed).unwrap() % forms.len()].1;
+    let tape = CompiledTape::of(rows, first_row as u64, carries, PRICES)
+        .unwrap()
+        .comparing(form);
+    let mut adapter = Adapter {
+        actor,
+        moments: Vec::new(),
+    };
+    let span_ns = (rows[0].exch_ns, rows[rows.len() - 1].exch_ns);
+    let stop_row = tape.rows().end;
+    let exchange = SimulatedExchange::on(spec, &tape, options_of(rules)).unwrap();
+    let outcomes =
+        replay_compiled(exchange, &tape, stop_row, span_ns, filter, &mut adapter).unwrap();
+    Some((outcomes, adapter.moments))
+}
+
+/// Two engines did and showed the same.
+fn check_engines(direct: &Played, compiled: &Played) -> std::result::Result<(), String> {
+    let sights = |moments: &[(Moment, Vec<bool>)]| moments.iter().map(sight).collect::<Vec<_>>();
+    compare("compiled moment", &sights(&compiled.1), &sights(&direct.1))?;
+    let events = |run: &Outcomes| run.log.iter().map(essence).collect::<Vec<_>>();
+    compare("compiled event", &events(&compiled.0), &events(&direct.0))?;
+    let facts = |run: &Outcomes| {
+        let mut facts: Vec<String> = run
+            .ledger
+            .totals()
+            .iter()
+            .map(|x| format!("{x:?}"))
+            .collect();
+        facts.push(format!("{:?}", run.ledger.equity_samples()));
+        facts.push(format!("{} rows, {} wakes", run.events, run.wakes));
+        facts.push(format!("{} out of turn", run.fills_out_of_turn));
+        facts.push(run.digest.clone());
+        facts
+    };
+    compare("compiled fact", &facts(&compiled.0), &facts(&direct.0))
+}
+
+pub fn run_engine(rules: &Rules, rows: &[Tick], first_row: usize, actor: &mut dyn Actor) -> Played {
+    let filter = filter_of(rules);
     let low = rows
         .iter()
         .map(|tick| tick.price)
@@ -189,13 +276,7 @@ pub fn run_engine(
         .max()
         .unwrap()
         .max(PRICES.1);
-    let options = RunOptions {
-        samples: 50,
-        keep_log: true,
-        has_local: rules.has_local,
-        has_join: rules.has_join,
-        is_watched: true,
-    };
+    let options = options_of(rules);
     let exchange = SimulatedExchange::new(spec_of(rules), (low, high), options).unwrap();
     let mut adapter = Adapter {
         actor,
@@ -351,6 +432,7 @@ fn engine_and_twin_agree_on_random_runs() {
     }
     assert!(kinds["naive lots"] > 1_000, "only {kinds:?}");
     assert!(kinds["impact"] > 1_000, "only {kinds:?}");
+    assert!(kinds["compiled"] > 3 * seeds().count() as u64 / 4);
 }
 
 /// The same where rows name the orders that lose lots, most of them with queues followed by order.
@@ -379,6 +461,15 @@ fn compare_random_runs(
             first_row,
             &mut Gambler::new(seed, rows.len() as u32),
         );
+        let tame = tamed(&rules, seed);
+        let gambler = || Gambler::new(seed, rows.len() as u32);
+        if let Some(compiled) = run_compiled(&tame, &rows, first_row, &mut gambler()) {
+            *kinds.entry("compiled".to_owned()).or_insert(0) += 1;
+            let direct = run_engine(&tame, &rows, first_row, &mut gambler());
+            if let Err(difference) = check_engines(&direct, &compiled) {
+                failures.push(format!("seed {seed}: {difference}\n{tame:?}"));
+            }
+        }
         let story = run(
             &rules,
             &rows,
@@ -439,6 +530,14 @@ fn engine_and_twin_agree_on_a_recorded_hour() {
         let seed = rules.seed;
         let (outcomes, moments) =
             run_engine(&rules, rows, start, &mut Gambler::slow(seed, 4_000, 4));
+        let tame = tamed(&rules, seed);
+        let gambler = || Gambler::slow(seed, 4_000, 4);
+        if let Some(compiled) = run_compiled(&tame, rows, start, &mut gambler()) {
+            let direct = run_engine(&tame, rows, start, &mut gambler());
+            if let Err(difference) = check_engines(&direct, &compiled) {
+                panic!("{difference}\n{tame:?}");
+            }
+        }
         let story = run(
             &rules,
             rows,

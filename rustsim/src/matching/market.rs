@@ -59,7 +59,7 @@ impl<B: Book> Matching<B> {
         clippy::inline_always,
         reason = "every market row passes here; a call costs as much as the work"
     )]
-    fn apply_row(&mut self, row: &Tick, ordinal: u64) -> Result<()> {
+    pub(super) fn apply_row(&mut self, row: &Tick, ordinal: u64) -> Result<()> {
         let side = if row.side == 0 { Side::Bid } else { Side::Ask };
         if row.flags & (FLAG_GAP | FLAG_INDICATIVE | FLAG_OUT_OF_VIEW) != 0
             || row.kind == KIND_CLEAR
@@ -107,7 +107,7 @@ impl<B: Book> Matching<B> {
         Ok(())
     }
 
-    fn forget_decreases(&mut self) {
+    pub(super) fn forget_decreases(&mut self) {
         for order in self.own.iter_mut().flat_map(OrderQueue::orders_mut) {
             order.ahead_before_decrease = None;
             order.sizes_behind.settle();

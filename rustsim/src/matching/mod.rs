@@ -4,6 +4,7 @@
 //! the exchange takes it from there to the ledger, the digest and the way home.
 
 mod certified;
+mod compiled;
 mod joins;
 mod market;
 mod naive;
@@ -31,6 +32,8 @@ pub(crate) struct Outcome {
     pub(crate) fill: Option<FillInput>,
     pub(crate) session: u8,
 }
+
+pub(crate) use compiled::{Group, OwnLevels};
 
 /// A request as it arrives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,8 +7,10 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
+use super::compiled::CompiledTape;
 use super::kernel::Kernel;
 use super::result::ReplayResult;
+use super::run::{DIRECT, Job};
 use super::strategy::PyStrategy;
 use super::tape::Tape;
 use super::values::{MarketView, OrderEvent, Shared};
@@ -18,12 +20,11 @@ use crate::image::image_rows;
 use crate::latency::LatencySpec;
 use crate::link::SESSIONS_MAX;
 use crate::queue::QueueSpec;
-use crate::replay::{Spectator, WakeFilter, replay};
+use crate::replay::{Spectator, WakeFilter};
 use crate::sim::{self, Outcomes, RunOptions};
 use crate::spec::{LinkSpec, SimSpec};
 use crate::types::{
-    FLAG_LAST, KIND_LEVEL, KIND_TRADE, OrderRequest, OrderType, Side, TakePolicy, Tick, TickIndex,
-    TimeInForce,
+    FLAG_LAST, KIND_LEVEL, KIND_TRADE, OrderRequest, OrderType, Side, TakePolicy, Tick, TimeInForce,
 };
 
 /// Nanoseconds per microsecond.
@@ -105,16 +106,6 @@ impl SimulatedExchange {
         }
         *phase = Phase::Replaying;
         Ok(())
-    }
-
-    fn replay_core(
-        &self,
-        prices: (TickIndex, TickIndex),
-        options: RunOptions,
-    ) -> Result<sim::SimulatedExchange> {
-        let mut core = sim::SimulatedExchange::new(self.spec.clone(), prices, options)?;
-        self.shared.swap_host(core.host_mut());
-        Ok(core)
     }
 }
 
@@ -368,11 +359,12 @@ impl SimulatedExchange {
         Ok(ReplayResult {
             outcomes: core.finish()?,
             engine_ns: 0,
+            engine: DIRECT,
         })
     }
 
     /// Replay tape rows [start, stop) and finish. The interpreter lock is released except inside strategy calls.
-    #[pyo3(signature = (tape, start, stop, strategy=None, *, wake="best", samples=200, log=false))]
+    #[pyo3(signature = (tape, start, stop, strategy=None, *, wake="best", samples=200, log=false, compiled=None))]
     #[allow(clippy::too_many_arguments, reason = "the face of a replay")]
     fn replay(
         &self,
@@ -384,16 +376,11 @@ impl SimulatedExchange {
         wake: &str,
         samples: usize,
         log: bool,
+        compiled: Option<&Bound<'_, CompiledTape>>,
     ) -> PyResult<ReplayResult> {
         let filter = WakeFilter::from_name(wake)?;
         let mapped = tape.get().shared();
-        let options = RunOptions {
-            samples,
-            keep_log: log,
-            has_local: mapped.has_local(),
-            has_join: mapped.has_join(),
-            is_watched: strategy.is_some(),
-        };
+        let rows = start..stop;
         if self.follows_orders() && stop > u32::MAX as usize {
             return Err(Error::Replay(format!(
                 "queue.model: l3 follows orders up to row {}, as far as joins reach, and rows up to {stop} are asked for",
@@ -401,40 +388,63 @@ impl SimulatedExchange {
             ))
             .into());
         }
+        let compiled = match compiled.map(Bound::get) {
+            Some(compiled) if compiled.holds(&mapped, &rows)? => Some(compiled.shared()),
+            _ => None,
+        };
         self.begin_replay()?;
-        let (core, rows) = mapped
-            .cursor(start..stop)
-            .and_then(|rows| {
-                let prices = mapped.price_range().unwrap_or((0, 0));
-                Ok((self.replay_core(prices, options)?, rows))
-            })
-            .inspect_err(|_| *self.phase() = Phase::Finished)?;
+        let options = RunOptions {
+            samples,
+            keep_log: log,
+            has_local: mapped.has_local(),
+            has_join: mapped.has_join(),
+            is_watched: strategy.is_some(),
+        };
+        let job = Job {
+            spec: self.spec.clone(),
+            tape: mapped,
+            compiled,
+            rows,
+            options,
+            filter: if strategy.is_some() {
+                filter
+            } else {
+                WakeFilter::Own
+            },
+        };
         let clock = Instant::now();
-        let kernel = strategy.and_then(|strategy| strategy.cast::<Kernel>().ok());
-        let outcomes = if let Some(kernel) = kernel {
-            let outcomes = kernel
-                .get()
-                .run(|strategy| py.detach(|| replay(core, rows, start, filter, strategy)));
-            *self.phase() = Phase::Finished;
-            outcomes
-        } else if let Some(strategy) = strategy {
-            let mut strategy =
-                PyStrategy::new(strategy, self.view.clone_ref(py), Arc::clone(&self.shared))
-                    .inspect_err(|_| *self.phase() = Phase::Finished)?;
-            let outcomes = py.detach(|| replay(core, rows, start, filter, &mut strategy));
-            *self.phase() = Phase::Finished;
-            outcomes.map_err(|error| strategy.take_raised().unwrap_or_else(|| error.into()))
-        } else {
-            let outcomes: Result<Outcomes> =
-                py.detach(|| replay(core, rows, start, WakeFilter::Own, &mut Spectator));
-            *self.phase() = Phase::Finished;
-            outcomes.map_err(PyErr::from)
-        }?;
+        let done = self.run(py, job, strategy);
+        *self.phase() = Phase::Finished;
+        let (outcomes, engine) = done?;
         let engine_ns = u64::try_from(clock.elapsed().as_nanos()).unwrap_or(u64::MAX);
         Ok(ReplayResult {
             outcomes,
             engine_ns,
+            engine,
         })
+    }
+}
+
+impl SimulatedExchange {
+    fn run(
+        &self,
+        py: Python<'_>,
+        job: Job,
+        strategy: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<(Outcomes, &'static str)> {
+        let shared = Arc::clone(&self.shared);
+        let Some(strategy) = strategy else {
+            return Ok(py.detach(|| job.run(&shared, &mut Spectator))?);
+        };
+        if let Ok(kernel) = strategy.cast::<Kernel>() {
+            return kernel
+                .get()
+                .run(|strategy| py.detach(|| job.run(&shared, strategy)));
+        }
+        let mut strategy =
+            PyStrategy::new(strategy, self.view.clone_ref(py), Arc::clone(&self.shared))?;
+        let done = py.detach(|| job.run(&shared, &mut strategy));
+        done.map_err(|error| strategy.take_raised().unwrap_or_else(|| error.into()))
     }
 }
 

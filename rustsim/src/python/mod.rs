@@ -8,6 +8,7 @@
     reason = "PyO3 hands arguments over by value"
 )]
 
+mod compiled;
 mod errors;
 mod event_rows;
 mod exchange;
@@ -17,6 +18,7 @@ mod kernel;
 mod order_flow;
 mod result;
 mod row_check;
+mod run;
 mod scan;
 mod strategy;
 mod survey;
@@ -31,6 +33,8 @@ use pyo3::prelude::*;
 mod rustsim {
     use pyo3::prelude::*;
 
+    #[pymodule_export]
+    use super::compiled::CompiledTape;
     #[pymodule_export]
     use super::event_rows::plain_events;
     #[pymodule_export]

@@ -15,6 +15,7 @@ use crate::types::Liquidity;
 pub(crate) struct ReplayResult {
     pub(super) outcomes: Outcomes,
     pub(super) engine_ns: u64,
+    pub(super) engine: &'static str,
 }
 
 #[pymethods]
@@ -39,6 +40,12 @@ impl ReplayResult {
     #[getter]
     fn fills_out_of_turn(&self) -> u64 {
         self.outcomes.fills_out_of_turn
+    }
+
+    /// Which engine made it: direct or compiled. Their results are equal.
+    #[getter]
+    fn engine(&self) -> &str {
+        self.engine
     }
 
     /// Wall time of the replay, strategy included.

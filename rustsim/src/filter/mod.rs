@@ -1,0 +1,107 @@
+//! The compiled engine: rows that concern neither own orders nor the strategy are never looked at.
+//!
+//! What no parameter can change is worked off once per tape (`build.rs`): sizes after every row, best prices, prints. A replay then asks each block of 64
+//! rows which of them are at an own price, change a best price or are unusual (`walk.rs`), and looks up the rest of the book where somebody asks
+//! (`place.rs`). Rows that concern an own order go through the same matching as in the direct engine, so results are equal, digest for digest.
+//!
+//! What it cannot do, the direct engine does: views of every row or of every size at the best prices, feeds whose delay is drawn, venues whose load
+//! delays requests, the naive world.
+
+pub mod book;
+pub mod build;
+pub mod layout;
+pub mod mask;
+mod place;
+pub mod sight;
+pub mod tape;
+mod walk;
+
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::link::Link;
+use crate::replay::{Run, Strategy, WakeFilter};
+use crate::rng::Streams;
+use crate::sim::{Outcomes, RunOptions, SimulatedExchange};
+use crate::spec::{SimSpec, World};
+use crate::types::Nanos;
+use book::LookupBook;
+use place::Place;
+use sight::Following;
+use std::marker::PhantomData;
+pub use tape::CompiledTape;
+use walk::Walk;
+
+/// Looks the book up in a compiled tape.
+#[derive(Debug, Clone, Copy)]
+pub struct Compiled<'t> {
+    tape: PhantomData<&'t CompiledTape>,
+}
+
+impl<'t> Engine for Compiled<'t> {
+    type Book = LookupBook<'t>;
+    type Sight = Following<'t>;
+}
+
+/// Why an exchange needs the direct engine; None if it does not.
+///
+/// # Errors
+/// `Error::Spec` if the description is wrong.
+pub fn needs_direct(spec: &SimSpec, filter: WakeFilter) -> Result<Option<&'static str>> {
+    let link = Link::new(&spec.latency, Streams::new(spec.seed, spec.replication))?;
+    Ok(if !matches!(filter, WakeFilter::Best | WakeFilter::Own) {
+        Some("the strategy is woken for more than best prices and its own orders")
+    } else if spec.world != World::LiveLike {
+        Some("in the naive world every print counts")
+    } else if link.feed_ns().is_none() {
+        Some("the delay of the feed is drawn for every group")
+    } else if link.watches_load() {
+        Some("every message is load for the venue")
+    } else {
+        None
+    })
+}
+
+impl<'t> SimulatedExchange<Compiled<'t>> {
+    /// Builds an exchange on a compiled tape, which must have rows; [`needs_direct`] must have nothing to say.
+    ///
+    /// # Errors
+    /// `Error::Spec` if the description is wrong or needs rows of another kind, `Error::Replay` if the tape is empty.
+    pub fn on(spec: SimSpec, tape: &'t CompiledTape, options: RunOptions) -> Result<Self> {
+        let link = Link::new(&spec.latency, Streams::new(spec.seed, spec.replication))?;
+        let place = Place::start(tape)
+            .ok_or_else(|| Error::Replay("the compiled tape holds no rows".into()))?;
+        let sight = Following::new(place, link.feed_ns().unwrap_or(0));
+        Self::of(spec, LookupBook { place }, sight, options)
+    }
+}
+
+/// Replays a compiled tape up to row `stop_row`, where a group starts, and finishes the run; `span_ns` are the times of its first and its last row.
+///
+/// # Errors
+/// `Error::Replay` if the tape does not hold the rows or the strategy is to be woken for views that it does not have; else as [`crate::replay::replay`].
+pub fn replay_compiled<'t, S: Strategy + ?Sized>(
+    mut exchange: SimulatedExchange<Compiled<'t>>,
+    tape: &'t CompiledTape,
+    stop_row: u64,
+    span_ns: (Nanos, Nanos),
+    filter: WakeFilter,
+    strategy: &mut S,
+) -> Result<Outcomes> {
+    if let Some(reason) = needs_direct(exchange.spec(), filter)? {
+        return Err(Error::Replay(format!(
+            "a compiled tape cannot replay this: {reason}"
+        )));
+    }
+    let held = tape.rows();
+    let start = Place::start(tape).filter(|_| (held.start + 1..=held.end).contains(&stop_row));
+    let (Some(start), Ok(first_row)) = (start, usize::try_from(held.start)) else {
+        return Err(Error::Replay(format!(
+            "rows up to {stop_row} are asked for, and the compiled tape holds {held:?}"
+        )));
+    };
+    let mut run = Run::begin(&mut exchange, span_ns, first_row, filter, strategy)?;
+    let mut walk = Walk::new(start, stop_row);
+    run.drive(&mut walk, true, &mut exchange, strategy)?;
+    Run::end(&mut exchange, strategy)?;
+    exchange.finish()
+}

@@ -1,0 +1,235 @@
+//! The walk of the exchange through a compiled tape: from one row that concerns it to the next.
+
+use super::Compiled;
+use super::book::LookupBook;
+use super::layout::{BLOCK_ROWS, Block, Chunk, FLAG_CONTINUES, below};
+use super::place::Place;
+use crate::error::Result;
+use crate::matching::{Group, OwnLevels};
+use crate::replay::Market;
+use crate::sim::SimulatedExchange;
+use crate::types::{Nanos, Side, Tick};
+
+/// Rows of one block that concern own orders or memory of own takers.
+#[derive(Clone, Copy, Debug)]
+struct Concerns {
+    /// Row number of the block that they were found in.
+    first_row: u64,
+    rows: u64,
+}
+
+/// Where the exchange stands.
+#[derive(Debug)]
+pub(super) struct Walk<'t> {
+    place: Place<'t>,
+    /// First row that is not part of the run.
+    stop_row: u64,
+    own: OwnLevels,
+    concerns: Option<Concerns>,
+    /// Rows of the group at hand that matching must see.
+    rows: Vec<(Tick, u64)>,
+}
+
+impl<'t> Walk<'t> {
+    pub(super) fn new(start: Place<'t>, stop_row: u64) -> Self {
+        Self {
+            place: start,
+            stop_row,
+            own: OwnLevels::default(),
+            concerns: None,
+            rows: Vec::new(),
+        }
+    }
+
+    /// Returns whether the run is over.
+    #[inline]
+    fn is_over(&self) -> bool {
+        self.place.next_row() >= self.stop_row
+    }
+
+    /// Takes in where own orders stand now.
+    #[inline]
+    fn refresh(&mut self, exchange: &SimulatedExchange<Compiled<'t>>) {
+        if exchange.matching.tell_own_levels(&mut self.own) {
+            self.concerns = None;
+        }
+    }
+
+    /// Returns the rows of the block at hand that matching must see, wherever the place is.
+    #[inline]
+    fn concerning(&mut self) -> u64 {
+        let first_row = self.place.block.first_row;
+        match self.concerns {
+            Some(known) if known.first_row == first_row => known.rows,
+            _ => {
+                let rows = self.find_concerning();
+                self.concerns = Some(Concerns { first_row, rows });
+                rows
+            }
+        }
+    }
+
+    fn find_concerning(&self) -> u64 {
+        let block = self.place.block;
+        let mut rows = block.special;
+        for (side, price) in self.own.levels() {
+            rows |= self.place.rows_at(*side, *price);
+        }
+        for side in [Side::Bid, Side::Ask] {
+            let Some(best) = self.own.best(side) else {
+                continue;
+            };
+            if block.print != 0 && side.is_better(best, block.reach[side as usize]) {
+                rows |= self.prints_through(side, best);
+            }
+        }
+        rows
+    }
+
+    /// Returns the prints of a side that went past a price.
+    #[cold]
+    fn prints_through(&self, side: Side, price: i32) -> u64 {
+        let block = self.place.block;
+        let mut prints = block.print;
+        let mut rows = 0;
+        while prints != 0 {
+            let row = prints.trailing_zeros() as usize;
+            prints &= prints - 1;
+            let (at, printed) = self.place.chunk.level_of(block, row);
+            if at == side && side.is_better(price, printed) {
+                rows |= 1 << row;
+            }
+        }
+        rows
+    }
+}
+
+/// Returns the first row of a block at or after `at_ns`.
+#[inline]
+fn first_at(block: &Block, at_ns: Nanos) -> usize {
+    if block.end_ns < at_ns {
+        return BLOCK_ROWS;
+    }
+    let since = at_ns.saturating_sub(block.start_ns);
+    let steps = since.max(0).cast_unsigned();
+    let steps = steps.div_ceil(u64::from(block.unit_ns));
+    block.time[..block.count as usize].partition_point(|time| u64::from(*time) < steps)
+}
+
+impl<'t> Market<Compiled<'t>> for Walk<'t> {
+    #[inline]
+    fn next_ns(&self) -> Option<Nanos> {
+        (!self.is_over()).then(|| Chunk::time_ns(self.place.block, self.place.row))
+    }
+
+    fn apply_next(&mut self, exchange: &mut SimulatedExchange<Compiled<'t>>) -> Result<bool> {
+        self.refresh(exchange);
+        let start_row = self.place.next_row();
+        let exch_ns = Chunk::time_ns(self.place.block, self.place.row);
+        self.rows.clear();
+        let (mut is_shown, mut is_several) = (false, self.is_inside_group());
+        loop {
+            let block = self.place.block;
+            let last = block.last & !below(self.place.row);
+            let end = if last == 0 {
+                block.count as usize
+            } else {
+                last.trailing_zeros() as usize + 1
+            };
+            let mut rows = self.concerning() & !below(self.place.row) & below(end);
+            while rows != 0 {
+                let row = rows.trailing_zeros() as usize;
+                rows &= rows - 1;
+                let tick = self.place.chunk.row(self.place.index, row);
+                self.rows.push((tick, block.first_row + row as u64));
+            }
+            self.place.row = end;
+            if last != 0 {
+                is_shown = block.shown >> (end - 1) & 1 != 0;
+                break;
+            }
+            if !self.place.enter_next_block() {
+                break;
+            }
+        }
+        let end_row = self.place.next_row();
+        is_several |= end_row > start_row + 1;
+        self.place.settle();
+        let group = Group {
+            exch_ns,
+            start_row,
+            end_row,
+            is_several,
+            is_shown,
+        };
+        exchange.apply_touched(&self.rows, group)
+    }
+
+    fn pass_quiet(
+        &mut self,
+        exchange: &mut SimulatedExchange<Compiled<'t>>,
+        before_ns: Nanos,
+    ) -> Result<(usize, bool)> {
+        if exchange.matching.needs_every_group() {
+            return Ok((0, false));
+        }
+        self.refresh(exchange);
+        let start_row = self.place.next_row();
+        let mut is_best_changed = false;
+        while !self.is_over() {
+            let block = self.place.block;
+            let limit = first_at(block, before_ns).max(self.place.row);
+            let here = !below(self.place.row) & below(limit);
+            let concerning = self.concerning() & here;
+            let stops = concerning | block.best & here;
+            if stops == 0 {
+                if limit < block.count as usize {
+                    self.place.row = limit;
+                    break;
+                }
+                self.place.row = block.count as usize;
+                if !self.place.enter_next_block() {
+                    break;
+                }
+                continue;
+            }
+            let row = stops.trailing_zeros() as usize;
+            let last = block.last & !below(row);
+            let end = last.trailing_zeros() as usize + 1;
+            if last == 0 || concerning & below(end) != 0 {
+                // Matching must see the group, or it goes on in the next block.
+                self.place.row = row;
+                break;
+            }
+            self.place.row = end;
+            self.place.settle();
+            is_best_changed = true;
+            break;
+        }
+        let end_row = self.place.next_row();
+        let passed = usize::try_from(end_row - start_row).unwrap_or(usize::MAX);
+        if passed > 0 {
+            exchange.pass(&self.place, passed, is_best_changed)?;
+        }
+        Ok((passed, is_best_changed))
+    }
+}
+
+impl Walk<'_> {
+    /// Returns whether rows of the group at hand have passed already.
+    fn is_inside_group(&self) -> bool {
+        match self.place.row {
+            0 => self.place.block.flags & FLAG_CONTINUES != 0,
+            row => self.place.block.last >> (row - 1) & 1 == 0,
+        }
+    }
+}
+
+impl<'t> SimulatedExchange<Compiled<'t>> {
+    /// Goes on to a place behind rows that concern nothing but the book.
+    fn pass(&mut self, place: &Place<'t>, rows: usize, is_best_changed: bool) -> Result<()> {
+        *self.matching.book_mut() = LookupBook { place: *place };
+        let exch_ns = place.last_ns().unwrap_or(self.exch_ns);
+        self.passed(exch_ns, rows, is_best_changed)
+    }
+}
