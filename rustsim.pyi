@@ -10,6 +10,7 @@ from typing_extensions import disjoint_base
 
 __version__: Final[str]
 __all__ = [
+    "FileHash",
     "GhostScan",
     "Kernel",
     "LedgerError",
@@ -205,6 +206,18 @@ class GhostScan:
         """Return {queue, cancels, loss} as JSON: the model with the parameters that make the kept cancels most likely. Raise SpecError."""
     def report(self) -> str:
         """Return {counts, scores} as JSON, one score per model."""
+
+@final
+class FileHash:
+    """What file_hash returns, from the bytes of a file piece by piece."""
+
+    def __new__(cls) -> FileHash: ...
+    def restart(self) -> None:
+        """Forget what was taken: the file is read from its start again."""
+    def update(self, data: bytes) -> None:
+        """Take the next piece."""
+    def result(self) -> tuple[int, str]:
+        """Size and hash of the pieces so far."""
 
 @final
 class TextColumns:

@@ -15,7 +15,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -75,10 +75,10 @@ class _Order:
     name: str
     document: dict[str, Any]
 
-    def request(self) -> Request:
+    def request(self, seen: rustsim.FileHash) -> Request:
         """Return a request for the rows, with nothing counted yet."""
         source = self.source
-        return make_request(
+        request = make_request(
             source.reader,
             self.path,
             source.instrument,
@@ -86,6 +86,7 @@ class _Order:
             policy=source.check,
             product=source.product,
         )
+        return replace(request, seen=seen)
 
 
 def ensure_tapes(
@@ -232,9 +233,14 @@ def _code_hash(reader: Reader) -> str:
 
 def _fingerprint(path: Path) -> dict[str, Any]:
     try:
-        size, digest = rustsim.file_hash(str(path))
+        found = rustsim.file_hash(str(path))
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+    return _identity(path, found)
+
+
+def _identity(path: Path, found: tuple[int, str]) -> dict[str, Any]:
+    size, digest = found
     return {"name": path.name, "bytes": size, "xxh3": digest}
 
 
@@ -282,7 +288,8 @@ def _lock(path: Path, say: Progress) -> Iterator[None]:
 
 def _build(order: _Order, path: Path, on_rows: Callable[[int], None] | None) -> TapeInfo:
     """Build a tape and return what it holds; whoever maps it checks every block of it."""
-    request = order.request()
+    seen = rustsim.FileHash()
+    request = order.request(seen)
     metadata = ""
     rows = read_ahead(read_rows(order.source.reader, request))
     if on_rows is not None:
@@ -291,7 +298,10 @@ def _build(order: _Order, path: Path, on_rows: Callable[[int], None] | None) -> 
     def describe(summary: Summary) -> str:
         nonlocal metadata
         for file, known in zip(order.files, order.document["source"], strict=True):
-            if _fingerprint(file) != known:
+            # The reader may know what it read of the file itself; others are read once more.
+            found = seen.result()
+            is_seen = file == order.path and found[0] > 0
+            if (_identity(file, found) if is_seen else _fingerprint(file)) != known:
                 raise DataError(f"{file}: changed while it was read; wait until it is complete")
         document = order.document | {
             "instrument": dict(summary.instrument),

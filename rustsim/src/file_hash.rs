@@ -5,6 +5,35 @@ use std::io::Read;
 use std::path::Path;
 use xxhash_rust::xxh3::Xxh3Default;
 
+/// Size of a file and a hash over its content, from pieces of it in order.
+#[derive(Clone, Default)]
+pub struct FileHash {
+    state: Xxh3Default,
+    bytes: u64,
+}
+
+impl FileHash {
+    /// Takes the next piece.
+    pub fn update(&mut self, piece: &[u8]) {
+        self.state.update(piece);
+        self.bytes += piece.len() as u64;
+    }
+
+    /// Returns size and hash of all pieces so far.
+    #[must_use]
+    pub fn result(&self) -> (u64, u128) {
+        (self.bytes, self.state.digest128())
+    }
+}
+
+impl std::fmt::Debug for FileHash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FileHash")
+            .field("bytes", &self.bytes)
+            .finish_non_exhaustive()
+    }
+}
+
 /// Returns the size of a file and a hash over its content, read in pieces.
 ///
 /// # Errors
@@ -13,14 +42,12 @@ pub fn hash_file(path: &Path) -> std::io::Result<(u64, u128)> {
     const PIECE_BYTES: usize = 1 << 18;
     let mut file = File::open(path)?;
     let mut piece = vec![0_u8; PIECE_BYTES];
-    let mut state = Xxh3Default::new();
-    let mut bytes = 0_u64;
+    let mut hash = FileHash::default();
     loop {
         let count = file.read(&mut piece)?;
         if count == 0 {
-            return Ok((bytes, state.digest128()));
+            return Ok(hash.result());
         }
-        state.update(&piece[..count]);
-        bytes += count as u64;
+        hash.update(&piece[..count]);
     }
 }

@@ -13,6 +13,7 @@ from typing import IO, Any, Final
 
 import numpy as np
 
+import rustsim
 from sweep.errors import DataError
 
 # One event of hftbacktest 2.x.
@@ -59,8 +60,12 @@ class EventArray:
     row_count: int
     document: dict[str, Any] = field(default_factory=dict)
 
-    def pieces(self, rows: int) -> Iterator[bytes]:
+    def pieces(self, rows: int, seen: rustsim.FileHash | None = None) -> Iterator[bytes]:
         """Yield the bytes of the rows in order, `rows` at a time; their layout is `EVENT_LAYOUT`.
+
+        Args:
+            rows: At a time.
+            seen: Hears of all bytes of a plain file.
 
         Raises:
             DataError: The file is damaged or holds another number of rows.
@@ -68,11 +73,16 @@ class EventArray:
         if self.path.suffix == ".npz":
             yield from self._zipped(rows)
         else:
-            yield from self._plain(rows)
+            yield from self._plain(rows, seen)
 
-    def _plain(self, rows: int) -> Iterator[bytes]:
+    def _plain(self, rows: int, seen: rustsim.FileHash | None) -> Iterator[bytes]:
         with self.path.open("rb") as file:
             _header(self.path, file)
+            if seen is not None:
+                start = file.tell()
+                file.seek(0)
+                seen.restart()
+                seen.update(file.read(start))
             expected = file.tell() + self.row_count * EVENT_LAYOUT.itemsize
             found = self.path.stat().st_size
             if found != expected:
@@ -84,7 +94,10 @@ class EventArray:
             try:
                 while done < self.row_count:
                     count = min(rows, self.row_count - done)
-                    yield _exactly(file, count)
+                    piece = _exactly(file, count)
+                    if seen is not None:
+                        seen.update(piece)
+                    yield piece
                     done += count
             except (OSError, EOFError) as error:
                 raise DataError(f"{self.path}: row {done}: cannot be read: {error}") from error

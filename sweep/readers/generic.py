@@ -97,7 +97,7 @@ def read(request: Request) -> Rows:
     wanted = _wanted(options, ladder)
     require(table, wanted)
     reading = _Reading(request, table.path, ladder)
-    for batch in table.batches(wanted):
+    for batch in table.batches(wanted, request.seen):
         yield from reading.take(batch)
     return reading.summary()
 
@@ -182,7 +182,8 @@ def _hit(
 
 def _check_times(audit: Audit, batch: Batch, last_ns: int) -> int:
     times = batch.values["time"]
-    if within(times, 0, _TIME_END_NS - 1) and rises(times, last_ns):
+    # Of times that rise from one in range on, the last tells whether all are.
+    if last_ns >= 0 and rises(times, last_ns) and within(times[-1:], 0, _TIME_END_NS - 1):
         return int(times[-1])
     wrong = (times < 0) | (times >= _TIME_END_NS)
     _hit(audit, batch, "time_value", wrong, "time", "expected a time since 1970, before 2200")

@@ -159,7 +159,7 @@ class _Reading:
     def chunks(self) -> Iterator[Columns]:
         held: list[_Piece] = []
         done = 0
-        for data in self.array.pieces(_PIECE_ROWS):
+        for data in self.array.pieces(_PIECE_ROWS, self.request.seen):
             rows = np.frombuffer(data, EVENT_LAYOUT)
             plain = self._plain(data, held)
             if plain is not None:

@@ -88,8 +88,10 @@ class Table(Protocol):
     path: Path
     names: list[str]
 
-    def batches(self, wanted: Mapping[str, Wanted]) -> Iterator[Batch]:
-        """Yield the rows in order."""
+    def batches(
+        self, wanted: Mapping[str, Wanted], seen: rustsim.FileHash | None = None
+    ) -> Iterator[Batch]:
+        """Yield the rows in order; `seen` hears of all bytes of the file, if they are read so."""
         ...
 
 
@@ -152,13 +154,15 @@ class _TextTable:
             raise DataError(f"{self.path}: line 1: not a line of column names: {error}") from error
         return [name.strip() for name in names]
 
-    def batches(self, wanted: Mapping[str, Wanted]) -> Iterator[Batch]:
+    def batches(
+        self, wanted: Mapping[str, Wanted], seen: rustsim.FileHash | None = None
+    ) -> Iterator[Batch]:
         lines_before = int(self._has_header)
         parser = rustsim.TextColumns(self._spec(wanted), lines_before=lines_before)
         # A column may serve two roles; the parser reads it once.
         roles = {role: self.names.index(want.column) for role, want in wanted.items()}
         done = 0
-        with open_packed(self.path) as file:
+        with open_packed(self.path, seen) as file:
             text = file.read(_PIECE_BYTES)
             if self._has_header:
                 while b"\n" not in text and (more := file.read(_PIECE_BYTES)):
@@ -236,7 +240,10 @@ class _ParquetTable:
         self._file = ParquetBatches(path)
         self.names = list(self._file.types)
 
-    def batches(self, wanted: Mapping[str, Wanted]) -> Iterator[Batch]:
+    def batches(
+        self, wanted: Mapping[str, Wanted], seen: rustsim.FileHash | None = None
+    ) -> Iterator[Batch]:
+        del seen  # columns are read from all over the file
         columns = list(dict.fromkeys(want.column for want in wanted.values()))
         codes = [want.column for want in wanted.values() if want.kind == "code"]
         texts = [name for name in codes if "string" in self._file.types[name]]

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+import rustsim
 from sweep.errors import DataError
 
 SUFFIXES: Final = ("", ".zst", ".gz", ".zip")
@@ -24,10 +25,11 @@ class ByteSource(Protocol):
 class PackedFile:
     """The unpacked bytes of a file; reading damaged ones raises DataError with the offset."""
 
-    def __init__(self, path: Path, inner: ByteSource) -> None:
-        """Read from `inner`, which holds the unpacked bytes of `path`."""
+    def __init__(self, path: Path, inner: ByteSource, seen: rustsim.FileHash | None = None) -> None:
+        """Read from `inner`, which holds the unpacked bytes of `path`; tell `seen` of them."""
         self._path = path
         self._inner = inner
+        self._seen = seen
         self.offset = 0
         self.last = b""
         self.closed = False
@@ -49,6 +51,8 @@ class PackedFile:
         except (zipfile.BadZipFile, NotImplementedError) as error:
             self.fault = DataError(f"{self._path}: not a readable zip archive: {error}")
             raise self.fault from error
+        if self._seen is not None:
+            self._seen.update(data)
         self.offset += len(data)
         self.last = data[-1:] or self.last
         return bytes(data)
@@ -62,8 +66,12 @@ class PackedFile:
 
 
 @contextlib.contextmanager
-def open_packed(path: Path) -> Iterator[PackedFile]:
+def open_packed(path: Path, seen: rustsim.FileHash | None = None) -> Iterator[PackedFile]:
     """Open a file by its suffix; see the head of this module.
+
+    Args:
+        path: The file.
+        seen: Hears of all bytes that are read, if these are the file's own: of a plain one.
 
     Raises:
         DataError: The file is missing or is not packed as its name says.
@@ -78,7 +86,11 @@ def open_packed(path: Path) -> Iterator[PackedFile]:
                 message = f"{path}: cannot be opened: not a readable zip archive: {reason}"
                 raise DataError(message) from error
             raise DataError(f"{path}: cannot be opened: {reason}") from error
-        yield PackedFile(path, inner)
+        if seen is None or path.suffix in SUFFIXES[1:]:
+            yield PackedFile(path, inner)
+            return
+        seen.restart()
+        yield PackedFile(path, inner, seen)
 
 
 def open_inner(path: Path, kind: str, stack: contextlib.ExitStack) -> Any:

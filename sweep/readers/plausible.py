@@ -14,7 +14,7 @@ from sweep.readers.ticks import KIND_CLEAR, Columns, Rows, Summary
 
 # A price that is this many times the typical one of its neighbourhood, or less than its share.
 FAR_FACTOR: Final = 4.0
-SAMPLE: Final = 8_192  # rows of a chunk that tell the middle
+SAMPLE: Final = 2_048  # rows of a chunk that tell the middle
 # Longer than any holiday between two rows of one file.
 FAR_NS: Final = 15 * 86_400 * 1_000_000_000
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+import rustsim
 from sweep.products import Product
 from sweep.readers.audit import Audit
 
@@ -62,6 +63,8 @@ class Request:
         options: The reader's own options.
         audit: Hears of every row that breaks a rule of the reader.
         product: Finds the product as it was on a day; raises InputError for an unknown one.
+        seen: Takes the bytes of the file from a reader that reads all of them in order, so that
+            nobody has to read them again to know what was read. None: nobody asks.
     """
 
     path: Path | None
@@ -69,6 +72,7 @@ class Request:
     options: Any
     audit: Audit
     product: Callable[[datetime.date], Product]
+    seen: rustsim.FileHash | None = None
 
     @property
     def file(self) -> Path:

@@ -1,9 +1,11 @@
 """The tape cache: built once, verified, never half, never out of date."""
 
+import json
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,8 @@ from sweep import data
 from sweep.data import TapeInfo, ensure_tapes, open_info
 from sweep.errors import DataError, InputError
 from sweep.readers import canonical_parquet, read_ticks
+from sweep.readers.event_arrays import EVENT_LAYOUT
+from sweep.readers.hftbacktest import BUY, DEPTH, EXCHANGE, LOCAL
 from sweep.readers.ticks import Session, Ticks
 from sweep.source import SourceConfig
 
@@ -157,6 +161,74 @@ def test_source_that_grows_while_it_is_read_is_refused(
     with pytest.raises(DataError, match="changed while it was read"):
         ensure(tmp_path / "tapes", parquet)
     assert tapes(tmp_path / "tapes") == []
+
+
+def plain_text(path: Path) -> SourceConfig:
+    lines = [f"{1_767_573_900_000_000_000 + row},bid,{20_000 + row % 9},1" for row in range(999)]
+    path.write_text("time,side,price,qty\n" + "\n".join(lines) + "\n")
+    named = {name: name for name in ("time", "side", "price", "qty")}
+    return SourceConfig(reader="generic", instrument="TXF", paths=(path,), options=named)
+
+
+def event_array(path: Path) -> SourceConfig:
+    rows = np.zeros(999, EVENT_LAYOUT)
+    rows["ev"] = EXCHANGE | LOCAL | BUY | DEPTH
+    rows["exch_ts"] = 1_767_573_900_000_000_000 + np.arange(999)
+    rows["px"], rows["qty"] = 20_000, 1
+    np.save(path, rows)
+    return SourceConfig(reader="hftbacktest", instrument="TXF", paths=(path,))
+
+
+@pytest.mark.parametrize(("made", "name"), [(plain_text, "a.csv"), (event_array, "a.npy")])
+def test_what_was_read_is_what_a_tape_is_named_after(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    made: Callable[[Path], SourceConfig],
+    name: str,
+) -> None:
+    path = tmp_path / name
+    config = made(path)
+    sound = path.read_bytes()
+    lots = {
+        "a.csv": (b",1\n", b",2\n"),
+        "a.npy": (np.float64(1).tobytes(), np.float64(2).tobytes()),
+    }
+    other = sound.replace(*lots[name], 1)
+    assert len(other) == len(sound)
+    assert other != sound
+    real = data._fingerprint
+    asked: list[Path] = []
+
+    def replaced(file: Path) -> dict[str, Any]:
+        asked.append(file)
+        found = real(file)
+        path.write_bytes(other)
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(data, "_fingerprint", replaced)
+        with pytest.raises(DataError, match="changed while it was read"):
+            ensure_tapes(config, tmp_path / "tapes")
+    assert asked == [path], "read once to find the name, and once for its rows"
+    assert tapes(tmp_path / "tapes") == []
+    path.write_bytes(sound)
+    (tape,) = ensure_tapes(config, tmp_path / "tapes")
+    size, digest = rustsim.file_hash(str(path))
+    (recorded,) = json.loads(rustsim.Tape.open(str(tape.path)).metadata)["source"]
+    assert recorded == {"name": name, "bytes": size, "xxh3": digest}
+
+
+def test_pieces_hash_as_their_file(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    random = np.random.Generator(np.random.PCG64(5))
+    path.write_bytes(random.bytes(70_001))
+    pieces = rustsim.FileHash()
+    pieces.update(b"forgotten")
+    pieces.restart()
+    with path.open("rb") as file:
+        while piece := file.read(int(random.integers(1, 3_000))):
+            pieces.update(piece)
+    assert pieces.result() == rustsim.file_hash(str(path))
 
 
 def test_bad_row_of_a_source_is_named_before_any_tape(tmp_path: Path, ticks: Ticks) -> None:

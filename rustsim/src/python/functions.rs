@@ -1,10 +1,8 @@
 //! Python faces of the pure functions.
 
 use pyo3::prelude::*;
-use std::path::PathBuf;
 
 use crate::error::Error;
-use crate::file_hash::hash_file;
 use crate::latency::{LatencyModel, LatencySpec};
 use crate::queue::{QueueDecay, QueueSpec};
 use crate::rng;
@@ -62,11 +60,4 @@ pub(crate) fn queue_probability_ahead(
 #[pyfunction]
 pub(crate) fn validate_spec(spec: &str) -> PyResult<String> {
     Ok(SimSpec::from_json(spec)?.to_json()?)
-}
-
-/// Size of a file and 32 hex digits over its content (xxh3-128): the same for equal content, whatever its name and times.
-#[pyfunction]
-pub(crate) fn file_hash(py: Python<'_>, path: PathBuf) -> PyResult<(u64, String)> {
-    let (bytes, hash) = py.detach(|| hash_file(&path))?;
-    Ok((bytes, format!("{hash:032x}")))
 }

@@ -12,6 +12,7 @@ mod compiled;
 mod errors;
 mod event_rows;
 mod exchange;
+mod file_hash;
 mod functions;
 mod ghosts;
 mod kernel;
@@ -40,8 +41,10 @@ mod rustsim {
     #[pymodule_export]
     use super::exchange::SimulatedExchange;
     #[pymodule_export]
+    use super::file_hash::{FileHash, file_hash};
+    #[pymodule_export]
     use super::functions::{
-        file_hash, latency_quantile_ns, latency_quantiles_ns, philox4x32_10, philox4x64_10,
+        latency_quantile_ns, latency_quantiles_ns, philox4x32_10, philox4x64_10,
         queue_probability_ahead, validate_spec,
     };
     #[pymodule_export]
