@@ -18,7 +18,6 @@ import json
 import os
 import platform
 import re
-import struct
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,6 +33,7 @@ from strategies.kernel import (
     Event,
     KernelStrategy,
     Market,
+    Words,
     slots_of,
 )
 from strategies.kernel_language import ALLOWED, Part, check_part, parts_of, place_of
@@ -75,26 +75,6 @@ def layout() -> dict[str, Any]:
     }
 
 
-def pack(record: Any) -> bytes:
-    """Return the values of a record as 64-bit words."""
-    words = []
-    for slot in slots_of(type(record)):
-        found = getattr(record, slot.name)
-        values = (found,) if slot.length is None else found
-        words.append(struct.pack(f"={len(values)}{slot.code}", *values))
-    return b"".join(words)
-
-
-def unpack(kind: type, words: bytes) -> Any:
-    """Return the record whose values are these words."""
-    values, at = {}, 0
-    for slot in slots_of(kind):
-        read = struct.unpack_from(f"={slot.length or 1}{slot.code}", words, at)
-        at += WORD_BYTES * len(read)
-        values[slot.name] = read[0] if slot.length is None else list(read)
-    return kind(**values)
-
-
 # --- what a kernel is made of --------------------------------------------------------------------
 
 
@@ -129,8 +109,7 @@ def _identity(kind: type[KernelStrategy], parts: Sequence[Part]) -> str:
             for part in parts
         ],
         "python": platform.python_version(),
-        "numba": importlib.metadata.version("numba"),
-        "llvmlite": importlib.metadata.version("llvmlite"),
+        **{name: _version(name) for name in ("numba", "llvmlite")},
         "machine": [
             binding.get_process_triple(),
             binding.get_host_cpu_name(),
@@ -139,6 +118,13 @@ def _identity(kind: type[KernelStrategy], parts: Sequence[Part]) -> str:
     }
     text = json.dumps(made_from, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _version(distribution: str) -> str:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
 
 
 def _named(value: Any) -> str:
@@ -172,8 +158,8 @@ class LoadedKernel:
         return rustsim.Kernel(
             self._address,
             self,
-            params=pack(strategy.params),
-            state=pack(strategy.state),
+            params=Words(self.kind.Params).pack(strategy.params),
+            state=Words(self.kind.State).pack(strategy.state),
             layout=json.dumps(layout()),
         )
 
@@ -188,9 +174,8 @@ def load_kernel(kind: type[KernelStrategy], cache: Path) -> LoadedKernel:
     Raises:
         StrategyError: It cannot be compiled; names the line and what is allowed.
     """
-    if not is_available():
-        message = f"{kind.__name__} cannot be compiled: numba is not installed"
-        raise StrategyError(f"{message}; install it, or take the mode interpreted")
+    if importlib.util.find_spec("llvmlite") is None:
+        raise StrategyError(_missing(kind))
     parts = parts_of(_decide(kind))
     path = cache / f"{kind.__name__}-{_identity(kind, parts)}.o"
     code = _read(path)
@@ -203,6 +188,11 @@ def load_kernel(kind: type[KernelStrategy], cache: Path) -> LoadedKernel:
     engine.add_object_file(binding.ObjectFileRef.from_data(code))
     engine.finalize_object()
     return LoadedKernel(kind, engine, is_fresh=is_fresh)
+
+
+def _missing(kind: type[KernelStrategy]) -> str:
+    message = f"{kind.__name__} cannot be compiled: numba is not installed"
+    return f"{message}; install it, or take the mode interpreted"
 
 
 def _decide(kind: type[KernelStrategy]) -> FunctionType:
@@ -255,6 +245,8 @@ def _write(path: Path, code: bytes) -> None:
 
 def _compile(kind: type[KernelStrategy], parts: Sequence[Part]) -> bytes:
     """Return the object file of a kernel."""
+    if not is_available():
+        raise StrategyError(_missing(kind))
     import numba
     from numba.core.errors import NumbaError
 
@@ -321,7 +313,7 @@ def _object_file(kind: type[KernelStrategy], text: str, name: str) -> bytes:
 define i64 @{ENTRY}(ptr %market, ptr %event, ptr %params, ptr %state, ptr %out) {{
   %value = alloca i64
   %raised = alloca ptr
-  %status = call i32 @{name}(ptr %value, ptr %raised,
+  %status = call i32 @"{name}"(ptr %value, ptr %raised,
     ptr %market, ptr %event, ptr %params, ptr %state, ptr %out)
   %is_fine = icmp eq i32 %status, 0
   %code = zext i1 %is_fine to i64
@@ -336,6 +328,13 @@ define i64 @{ENTRY}(ptr %market, ptr %event, ptr %params, ptr %state, ptr %out) 
             item.linkage = "internal"  # so that what is not needed goes
     builder = binding.create_pass_builder(machine, binding.create_pipeline_tuning_options(3))
     builder.getModulePassManager().run(module, builder)
+    kept = [
+        item
+        for item in (*module.functions, *module.global_variables)
+        if not item.is_declaration and item.name != ENTRY
+    ]
+    for number, item in enumerate(kept):
+        item.name = f"{ENTRY}{number}"  # Numba counts in its names: equal sources gave other files
     module.verify()
     needed = [item.name for item in module.functions if item.is_declaration]
     for item in needed:

@@ -224,7 +224,10 @@ class _Checker(ast.NodeVisitor):
                 self.refuse(node, "uses in with other than a tuple")
         self.generic_visit(node)
 
-    def visit_BinOp(self, node: ast.BinOp) -> None:
+    def visit_AugAssign(self, node: ast.AugAssign) -> None:
+        self.visit_BinOp(node)
+
+    def visit_BinOp(self, node: ast.BinOp | ast.AugAssign) -> None:
         if isinstance(node.op, ast.Pow | ast.MatMult):
             self.refuse(node, "uses **: write the product, math.sqrt or math.exp")
         self.generic_visit(node)

@@ -428,3 +428,6 @@ impl Strategy for KernelStrategy {
         self.call(Event::plain(END), host)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -28,10 +28,11 @@ from strategies.kernel import (
     KernelStrategy,
     Market,
     Out,
+    Words,
     cancel,
     place,
 )
-from strategies.kernel_compile import layout, load_kernel, pack, record_dtypes, unpack
+from strategies.kernel_compile import layout, load_kernel, record_dtypes
 from strategies.maker import MakerParams, MakerStrategy
 from tests.toys.kernels import Wild, WildParams, WildState
 from tests.toys.plain_maker import PlainMaker
@@ -91,7 +92,7 @@ def replay(
     result = adapter.replay(tape, 0, tape.row_count, decider, wake=wake, log=True)
     if isinstance(decider, rustsim.Kernel):
         assert isinstance(strategy, KernelStrategy)
-        return result, unpack(strategy.State, decider.state)
+        return result, Words(strategy.State).unpack(decider.state)
     return result, getattr(strategy, "state", None)
 
 
@@ -183,14 +184,14 @@ def test_compiler_places_fields_where_the_core_has_them() -> None:
         assert places == core["records"][name], name
         assert dtype.itemsize == core["bytes"][name], name
     assert params.names == ("seed", "spread_ticks", "is_greedy")
-    assert params.itemsize == len(pack(WildParams()))
-    assert state.itemsize == len(pack(WildState()))
+    assert params.itemsize == len(Words(WildParams).pack(WildParams()))
+    assert state.itemsize == len(Words(WildState).pack(WildState()))
     assert state["orders"] == np.dtype(("i8", (8,)))
 
 
 def test_words_come_back_as_they_went() -> None:
     state = WildState(seen=-5, mean=0.1, orders=list(range(8)), weights=[0.5, -1.0, 1e300])
-    assert unpack(WildState, pack(state)) == state
+    assert Words(WildState).unpack(Words(WildState).pack(state)) == state
 
 
 def test_another_layout_is_refused() -> None:
@@ -212,7 +213,7 @@ def test_every_replay_starts_from_the_first_state(tape: rustsim.Tape, cache: Pat
     states = []
     for _ in range(2):
         RustSimAdapter.from_spec(WORLDS["constant"]).replay(tape, 0, tape.row_count, kernel)
-        states.append(unpack(WildState, kernel.state))
+        states.append(Words(WildState).unpack(kernel.state))
     assert states[0] == states[1]
     assert states[0].calls > 1_000
     assert strategy.state == WildState(), "the replay wrote into the strategy"
@@ -366,9 +367,7 @@ class Careless(KernelStrategy):
 def test_state_that_memory_could_not_hold_is_refused() -> None:
     gateway = ScriptedGateway()
     strategy = Careless(gateway, StrategyParams())
-    with pytest.raises(
-        StrategyError, match=r"'value' of the state is an int of 64 bits, found 150"
-    ):
+    with pytest.raises(StrategyError, match=r"OneState.value is an int of 64 bits, found 150"):
         strategy.on_tick(gateway.set_best(100, 101))
     with pytest.raises(StrategyError, match="found 9223372036854775808"):
         strategy.on_timer(0)
