@@ -9,7 +9,8 @@ reference.
 What is compared: (1) a replay that only keeps the book; hftbacktest in one call, with the faster of
 its two books; (2) the maker: ours in plain Python, woken when a best price changes, with 5 ms each
 way and the uniform queue model; the reference in compiled Python with the same rules, by event or
-every 10 ms, whichever is faster. Other rows of the table show what wakes cost.
+every 10 ms, whichever is faster; (3) the same maker compiled, on both engines. Other rows of the
+table show what wakes cost.
 
 The bars were stated for a machine on which hftbacktest replays 21.3 million events a second (47 ns
 each). On another machine, or a busy one, both programs slow down alike: the column "here" is the
@@ -35,7 +36,9 @@ from benches.report import ROOT, Figure, show, write
 from strategies.adapters.rustsim import RustSimAdapter
 from strategies.base import Strategy, StrategyParams
 from strategies.gateway import MarketView
+from strategies.kernel_compile import LoadedKernel, load_kernel
 from strategies.maker import MakerParams, MakerStrategy
+from tests.toys.plain_maker import PlainMaker
 
 BUILD = ROOT / "build"
 REFERENCE_VERSION = "2.4.4"
@@ -44,6 +47,9 @@ MILLION = 1e6
 
 REPLAY_BAR = 60.0  # million events per second
 MAKER_BAR = 5.0
+KERNEL_BAR = 80.0
+KERNEL_EVERY_BAR = 50.0
+KERNEL_DIRECT_BAR = 75.0
 PEER_AT_BAR = 21.3  # hftbacktest's replay, array book, where the bars were stated
 
 WAY = {"model": "constant", "mean_ns": 5_000_000}
@@ -66,15 +72,25 @@ def idle(gateway: RustSimAdapter) -> Strategy:
 
 
 def maker(gateway: RustSimAdapter) -> Strategy:
-    """Return the maker."""
-    return MakerStrategy(gateway, MakerParams.from_mapping(RULES))
+    """Return the maker, hook by hook."""
+    return PlainMaker(gateway, MakerParams.from_mapping(RULES))
+
+
+def compiled_maker(code: LoadedKernel) -> Callable[[RustSimAdapter], rustsim.Kernel]:
+    """Return what makes compiled makers."""
+
+    def make(gateway: RustSimAdapter) -> rustsim.Kernel:
+        return code.bind(MakerStrategy(gateway, MakerParams.from_mapping(RULES)))
+
+    return make
 
 
 def measure(
     tape: rustsim.Tape,
-    make: Callable[[RustSimAdapter], Strategy] | None,
+    make: Callable[[RustSimAdapter], Strategy | rustsim.Kernel] | None,
     wake: str,
     repeats: int,
+    compiled: rustsim.CompiledTape | None = None,
 ) -> tuple[tuple[float, ...], rustsim.ReplayResult]:
     """Return million events per CPU second of each run, and the result, which all runs share."""
     rates, digests = [], set()
@@ -82,7 +98,7 @@ def measure(
         gateway = RustSimAdapter.from_spec(SPEC)
         strategy = make(gateway) if make else None
         before = time.process_time()
-        result = gateway.replay(tape, 0, tape.row_count, strategy, wake=wake)
+        result = gateway.replay(tape, 0, tape.row_count, strategy, wake=wake, compiled=compiled)
         seconds = time.process_time() - before
         digests.add(result.digest)
         if turn:  # the first run warms the page cache
@@ -186,6 +202,13 @@ def main() -> None:
     quoting = measure(tape, maker, "best", given.repeats)
     asked = measure(tape, idle, "best", given.repeats)
     every = measure(tape, idle, "every", given.repeats)
+    kernel = compiled_maker(load_kernel(MakerStrategy, BUILD / "kernels"))
+    blocks = rustsim.CompiledTape.of(tape, 0, tape.row_count)
+    compiled = measure(tape, kernel, "best", given.repeats, blocks)
+    direct = measure(tape, kernel, "best", given.repeats)
+    asked_always = measure(tape, kernel, "every", given.repeats)
+    if not quoting[1].digest == compiled[1].digest == direct[1].digest:
+        raise RuntimeError("The maker decides otherwise when it is compiled")
     reference = measure_reference(rows_path, given.core, given.repeats)
     by_event, by_clock = (
         reference[name] if reference else None for name in ("maker_by_event", "maker_by_clock")
@@ -196,6 +219,9 @@ def main() -> None:
     figures = [
         figure("replay only, book kept", REPLAY_BAR, replay, peer, speed),
         figure("maker in Python, woken on best changes", MAKER_BAR, quoting, fastest, speed),
+        figure("compiled maker, tape engine, best changes", KERNEL_BAR, compiled, fastest, speed),
+        figure("compiled maker, direct, best changes", KERNEL_DIRECT_BAR, direct, fastest, speed),
+        figure("compiled maker, every message", KERNEL_EVERY_BAR, asked_always, fastest, speed),
         figure("idle Python strategy, woken on best changes", MAKER_BAR, asked, None, speed),
         figure("idle Python strategy, woken on every message", 2.5, every, None, speed),
     ]

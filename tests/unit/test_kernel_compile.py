@@ -13,6 +13,7 @@ import pytest
 
 from strategies import kernel_compile
 from strategies.base import StrategyError
+from strategies.fakes import ScriptedGateway
 from strategies.kernel_compile import load_kernel
 from strategies.maker import MakerStrategy
 
@@ -57,19 +58,23 @@ class Kernel(KernelStrategy):
 """
 
 
-def module_of(folder: Path, body: str, name: str = "made_kernel") -> ModuleType:
+def module_of(folder: Path, body: str) -> ModuleType:
     """Write and import a module whose class `Kernel` decides by `body`."""
-    path = folder / f"{name}.py"
+    path = folder / "made_kernel.py"
     path.write_text(HEAD + textwrap.indent(textwrap.dedent(body).strip("\n"), " " * 8) + "\n")
-    spec = importlib.util.spec_from_file_location(name, path)
+    return import_file(path)
+
+
+def import_file(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look their module up
+    sys.modules[path.stem] = module  # dataclasses look their module up
     try:
         spec.loader.exec_module(module)
     finally:
-        del sys.modules[name]
+        del sys.modules[path.stem]
     return module
 
 
@@ -133,17 +138,9 @@ def test_edits_compile_anew_and_moves_do_not(tmp_path: Path) -> None:
         folder.mkdir(exist_ok=True)
         path = folder / "made_kernel.py"
         module_of(folder, body)
-        path.write_text(path.read_text().replace(*edit) if edit[0] else path.read_text())
-        spec = importlib.util.spec_from_file_location("made_kernel", path)
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules["made_kernel"] = module
-        try:
-            spec.loader.exec_module(module)
-        finally:
-            del sys.modules["made_kernel"]
-        return load_kernel(module.Kernel, cache).is_fresh
+        if edit[0]:
+            path.write_text(path.read_text().replace(*edit))
+        return load_kernel(import_file(path).Kernel, cache).is_fresh
 
     body = "state.value = doubled(event.kind) + LIMIT_LOTS"
     assert is_fresh(body)
@@ -287,6 +284,24 @@ def test_language_is_enough_to_compute(tmp_path: Path) -> None:
         """,
     )
     assert load_kernel(module.Kernel, tmp_path / "kernels").is_fresh
+
+
+def test_kernel_of_the_page_trades(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "strategies.md").read_text()
+    source = page.partition("```python\n")[2].partition("```")[0]
+    path = tmp_path / "made_kernel.py"
+    path.write_text(source)
+    module = import_file(path)
+    assert load_kernel(module.Joiner, tmp_path / "kernels").is_fresh
+    gateway = ScriptedGateway()
+    joiner = module.Joiner(gateway, module.JoinerParams(distance_ticks=1))
+    joiner.on_start()
+    for bid in (100, 99, 102):
+        joiner.on_tick(gateway.set_best(bid, bid + 1))
+    joiner.on_timer(gateway.now_ns)
+    sent = [(command.verb, command.price_ticks) for command in gateway.commands]
+    timer = 1_700_000_000_501_000_000
+    assert sent == [("place", 99), ("timer", timer), ("amend", 101), ("cancel", None)]
 
 
 def test_loading_is_quick(tmp_path: Path) -> None:
