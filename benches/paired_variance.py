@@ -21,6 +21,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -32,6 +33,7 @@ import rustsim
 from benches.report import ROOT, machine
 from strategies.adapters.rustsim import RustSimAdapter
 from strategies.base import Strategy, StrategyParams
+from strategies.kernel_compile import LoadedKernel, load_kernel
 from strategies.maker import MakerParams, MakerStrategy
 from sweep.data import ensure_tapes
 from sweep.readers.synthetic import SyntheticOptions
@@ -144,8 +146,14 @@ def maker(market: Market, parameters: dict[str, float], replication: int) -> flo
         skew_ticks_per_lot=parameters["skew"],
         position_limit_lots=10,
     )
-    strategy = MakerStrategy(gateway, rules)
+    strategy = maker_code().bind(MakerStrategy(gateway, rules))
     return gateway.replay(market.tape, market.start, market.stop, strategy).metrics["net_pnl"]
+
+
+@cache
+def maker_code() -> LoadedKernel:
+    """Return the machine code of the maker."""
+    return load_kernel(MakerStrategy, BUILD / "kernels")
 
 
 Objective = Callable[[Market, dict[str, float], int], float]

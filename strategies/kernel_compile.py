@@ -25,18 +25,18 @@ from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any, Final
 
 from strategies.base import StrategyError
-from strategies.kernel import (
+from strategies.kernel import KernelStrategy
+from strategies.kernel_language import ALLOWED, Part, check_part, parts_of, place_of
+from strategies.kernel_records import (
     COMMANDS_MAX,
     LAYOUT_VERSION,
     NONE,
     Command,
     Event,
-    KernelStrategy,
     Market,
     Words,
     slots_of,
 )
-from strategies.kernel_language import ALLOWED, Part, check_part, parts_of, place_of
 
 if TYPE_CHECKING:
     import rustsim
@@ -143,6 +143,10 @@ class LoadedKernel:
         self.is_fresh = is_fresh  # it was compiled just now
         self._engine = engine  # owns the memory
         self._address: int = engine.get_function_address(ENTRY)
+        # What every binding needs: there is one for each replay.
+        self._params = Words(kind.Params)
+        self._state = Words(kind.State)
+        self._layout = json.dumps(layout())
 
     def bind(self, strategy: KernelStrategy) -> "rustsim.Kernel":
         """Return what replays as `strategy` would: with its parameters, from its state.
@@ -158,9 +162,9 @@ class LoadedKernel:
         return rustsim.Kernel(
             self._address,
             self,
-            params=Words(self.kind.Params).pack(strategy.params),
-            state=Words(self.kind.State).pack(strategy.state),
-            layout=json.dumps(layout()),
+            params=self._params.pack(strategy.params),
+            state=self._state.pack(strategy.state),
+            layout=self._layout,
         )
 
 
@@ -196,8 +200,9 @@ def _missing(kind: type[KernelStrategy]) -> str:
 
 
 def _decide(kind: type[KernelStrategy]) -> FunctionType:
-    function = kind.decide
-    assert isinstance(function, FunctionType), f"{kind.__name__} did not pass check_kernel"
+    function = getattr(kind, "decide", None)
+    if not isinstance(function, FunctionType):
+        raise StrategyError(f"{kind.__name__} has no function decide to compile")
     return function
 
 

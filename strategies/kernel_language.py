@@ -4,8 +4,8 @@ A kernel is compiled for plain 64-bit numbers, so its language is small. Checkin
 sentence with file and line instead of a compiler's many, and leaves out what would mean one thing
 interpreted and another compiled.
 
-Known limits: integers have 64 bits in compiled code and wrap around without a word; `math.sqrt` or
-`math.log` of what has none is nan there, and raises when interpreted.
+Known limits: in compiled code integers have 64 bits and wrap around without a word, are rounded to
+53 bits where they meet a float, and `math.sqrt` or `math.log` of what has none is nan.
 """
 
 import ast

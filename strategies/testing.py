@@ -285,6 +285,17 @@ def check_view_shows_the_book(make: MakeGateway) -> None:
     assert recorder.gateway.view.mid2_ticks is None, "a one-sided market has a mid"
 
 
+def check_view_shows_the_last_trade(make: MakeGateway) -> None:
+    """Price, size and side are those of the last print; before the first there is none."""
+    recorder = _open(make)
+    assert recorder.gateway.view.last_trade_ticks is None, "a trade before the first"
+    recorder.trade(BUY, 1_000, 3)
+    recorder.trade(SELL, 1_001, 2)
+    view = recorder.gateway.view
+    found = (view.last_trade_ticks, view.last_trade_lots, view.last_trade_side)
+    assert found == (1_001, 2, SELL), f"last trade {found}"
+
+
 def check_nothing_is_seen_before_it_can_be(make: MakeGateway) -> None:
     """An acknowledgement takes the way there and the way back."""
     recorder = _open(make, latency_ns=5 * MS)
@@ -479,6 +490,7 @@ def _random_order(rng: random.Random, recorder: Recorder, mid: int) -> None:
 GatewayCheck = Callable[[MakeGateway], None]
 GATEWAY_CHECKS: Final[tuple[GatewayCheck, ...]] = (
     check_view_shows_the_book,
+    check_view_shows_the_last_trade,
     check_nothing_is_seen_before_it_can_be,
     check_resting_order_fills_behind_the_queue,
     check_cancel_ends_a_resting_order,

@@ -28,11 +28,11 @@ from strategies.kernel import (
     KernelStrategy,
     Market,
     Out,
-    Words,
     cancel,
     place,
 )
 from strategies.kernel_compile import layout, load_kernel, record_dtypes
+from strategies.kernel_records import Words
 from strategies.maker import MakerParams, MakerStrategy
 from tests.toys.kernels import Wild, WildParams, WildState
 from tests.toys.plain_maker import PlainMaker

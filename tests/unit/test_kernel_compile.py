@@ -21,10 +21,8 @@ ROOT = Path(__file__).resolve().parents[2]
 HEAD = """\
 import math
 from dataclasses import dataclass
-from typing import Any
 
 from strategies.kernel import *
-from strategies.kernel import vector
 
 WORDS = ("a", "b")
 LIMIT_LOTS = 3
