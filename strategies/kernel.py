@@ -160,8 +160,8 @@ class KernelStrategy(Strategy):
         self.state: Any = self.State()
         self._market = Market()
         self._out = Out()
-        self._gateway_ids: list[int] = []  # index = handle - 1
-        self._handles: dict[int, int] = {}
+        self._gateway_ids: dict[int, int] = {}  # by handle
+        self._handles: dict[int, int] = {}  # by the gateway's id
 
     def on_start(self) -> None:
         """Call `decide` with `START`."""
@@ -232,17 +232,17 @@ class KernelStrategy(Strategy):
                     command.side,
                     command.price_ticks,
                     command.quantity_lots,
-                    order_type=_ORDER_TYPES[command.order_type],
-                    time_in_force=_TIMES_IN_FORCE[command.time_in_force],
+                    order_type=_word("order_type", _ORDER_TYPES, command.order_type),
+                    time_in_force=_word("time_in_force", _TIMES_IN_FORCE, command.time_in_force),
                     post_only=bool(command.post_only),
                     session=command.session,
                 )
-                self._gateway_ids.append(gateway_id)
+                self._gateway_ids[command.order_id] = gateway_id
                 self._handles[gateway_id] = command.order_id
                 continue
-            if not 0 < command.order_id <= len(self._gateway_ids):
+            if command.order_id not in self._gateway_ids:
                 continue  # never placed: as gateways do with unknown ids
-            gateway_id = self._gateway_ids[command.order_id - 1]
+            gateway_id = self._gateway_ids[command.order_id]
             if command.verb == CANCEL:
                 self.gateway.cancel_order(gateway_id, session=command.session)
             else:
@@ -252,6 +252,13 @@ class KernelStrategy(Strategy):
                     quantity_lots=None if lots == NONE else lots,
                     session=command.session,
                 )
+
+
+def _word(name: str, words_by_code: tuple[str, ...], code: int) -> str:
+    if 0 <= code < len(words_by_code):
+        return words_by_code[code]
+    known = ", ".join(f"{at} ({word})" for at, word in enumerate(words_by_code))
+    raise StrategyError(f"{name}: expected {known}, found {code}")
 
 
 def check_kernel(kind: type[KernelStrategy]) -> None:

@@ -19,7 +19,7 @@ import os
 import platform
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any, Final
@@ -34,6 +34,7 @@ from strategies.kernel_records import (
     Command,
     Event,
     Market,
+    Out,
     Words,
     slots_of,
 )
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 FORMAT: Final = 1  # of the files, and of the way they are made
 ENTRY: Final = "kernel"
 WORD_BYTES: Final = 8
+MARK: Final = "(params)"  # ends the parameters: their type is not that of a state of equal fields
 # Bounds are checked: a wrong index is an exception, as it is when interpreted.
 _OPTIONS: Final = {"boundscheck": True, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
@@ -162,7 +164,7 @@ class LoadedKernel:
         return rustsim.Kernel(
             self._address,
             self,
-            params=self._params.pack(strategy.params),
+            params=self._params.pack(strategy.params) + bytes(WORD_BYTES),
             state=self._state.pack(strategy.state),
             layout=self._layout,
         )
@@ -284,8 +286,7 @@ def _compile(kind: type[KernelStrategy], parts: Sequence[Part]) -> bytes:
         function = numba.njit(signature, **_OPTIONS)(call)
     except (NumbaError, KeyError) as error:  # KeyError: a record has no such field
         raise StrategyError(_readable(error, parts)) from error
-    for part in parts:
-        _check_assignments(part, compiled[part.function])
+    _check_types(parts, compiled, dict(zip(records, ("market", "event", "params"), strict=False)))
     (overload,) = function.overloads.values()
     (text,) = function.inspect_llvm().values()
     return _object_file(kind, text, overload.fndesc.llvm_func_name)
@@ -295,17 +296,18 @@ def record_dtypes(kind: type[KernelStrategy]) -> list[Any]:
     """Return the five arguments of `decide` in compiled memory, as the compiler takes them."""
     import numpy as np
 
-    def dtype(record: type) -> Any:
+    def dtype(record: type, *more: str) -> Any:
         columns: list[Any] = []
         for slot in slots_of(record):
             word = "f8" if slot.code == "d" else "i8"
             columns.append((slot.name, word, () if slot.length is None else (slot.length,)))
+        columns += [(name, "i8") for name in more]
         # A record without fields has no size; one that nobody reads does no harm.
         return np.dtype(columns or [("nothing", "i8")])
 
     commands = ("commands", dtype(Command), (COMMANDS_MAX,))
     out = np.dtype([("count", "i8"), ("next_id", "i8"), commands])
-    return [dtype(Market), dtype(Event), dtype(kind.Params), dtype(kind.State), out]
+    return [dtype(Market), dtype(Event), dtype(kind.Params, MARK), dtype(kind.State), out]
 
 
 def _object_file(kind: type[KernelStrategy], text: str, name: str) -> bytes:
@@ -350,30 +352,60 @@ define i64 @{ENTRY}(ptr %market, ptr %event, ptr %params, ptr %state, ptr %out) 
     return code
 
 
-def _check_assignments(part: Part, compiled: Any) -> None:
-    """Refuse floats in integer fields: compiled code would cut them off without a word.
+def _check_types(
+    parts: Sequence[Part], compiled: Mapping[FunctionType, Any], read_only: Mapping[Any, str]
+) -> None:
+    """Refuse what the compiler takes without a word, but means something else when interpreted.
+
+    Args:
+        parts: The functions of a kernel, `decide` last.
+        compiled: The compiled ones.
+        read_only: Names of the records that nobody may write, by their types.
 
     Raises:
         StrategyError: Names the line.
     """
+    from numba.core import types
+
+    commands = {compiled[part.function] for part in parts if _is_ours(part)}
+    # Callers first: a wrong argument is told where it is given, not where it arrives.
+    for part in reversed(parts):
+        for overload in compiled[part.function].overloads.values():
+            notes = overload.type_annotation
+            for step in (step for block in notes.blocks.values() for step in block.body):
+                where = f"{step.loc.filename}:{step.loc.line}: {part.function.__name__}"
+                written, target, values = _written(step, notes, commands)
+                if written in read_only:
+                    raise StrategyError(f"{where} writes into {read_only[written]}. {ALLOWED}")
+                if target and any(isinstance(value, types.Float) for value in values):
+                    hint = "say int(...), or declare the field as float"
+                    raise StrategyError(f"{where} puts a float into {target}: {hint}")
+
+
+def _is_ours(part: Part) -> bool:
+    return part.function.__module__ == Out.__module__
+
+
+def _written(step: Any, notes: Any, commands: set[Any]) -> tuple[Any, str, tuple[Any, ...]]:
+    """Return the type of the record that a step writes, the integer target, the values' types."""
     from numba.core import ir, types
 
-    for overload in compiled.overloads.values():
-        notes = overload.type_annotation
-        for block in notes.blocks.values():
-            for step in block.body:
-                if isinstance(step, ir.SetAttr):
-                    record = notes.typemap[step.target.name]
-                    target = record.typeof(step.attr)
-                elif isinstance(step, ir.SetItem | ir.StaticSetItem):
-                    target = notes.typemap[step.target.name].dtype
-                else:
-                    continue
-                value = notes.typemap[step.value.name]
-                if isinstance(target, types.Integer) and isinstance(value, types.Float):
-                    place = f"{step.loc.filename}:{step.loc.line}: {part.function.__name__}"
-                    hint = "say int(...) if it shall be cut off, or declare the field as float"
-                    raise StrategyError(f"{place} puts a float into an integer field: {hint}")
+    kinds = notes.typemap
+    if isinstance(step, ir.SetAttr):
+        record = kinds[step.target.name]
+        is_integer = isinstance(record.typeof(step.attr), types.Integer)
+        target = "an integer field" if is_integer else ""
+        return record, target, (kinds[step.value.name],)
+    if isinstance(step, ir.SetItem | ir.StaticSetItem):
+        is_integer = isinstance(kinds[step.target.name].dtype, types.Integer)
+        target = "an integer field" if is_integer else ""
+        return None, target, (kinds[step.value.name],)
+    call = step.value if isinstance(step, ir.Assign) else None
+    if isinstance(call, ir.Expr) and call.op == "call":
+        called = kinds[call.func.name]
+        if isinstance(called, types.Dispatcher) and called.dispatcher in commands:
+            return None, "a command, which takes integers", notes.calltypes[call].args
+    return None, "", ()
 
 
 _NOISE: Final = re.compile(r"Failed in nopython|During:|File \"|Pass |raised from|\s*$")

@@ -31,7 +31,7 @@ from strategies.kernel import (
     cancel,
     place,
 )
-from strategies.kernel_compile import layout, load_kernel, record_dtypes
+from strategies.kernel_compile import MARK, layout, load_kernel, record_dtypes
 from strategies.kernel_records import Words
 from strategies.maker import MakerParams, MakerStrategy
 from tests.toys.kernels import Wild, WildParams, WildState
@@ -183,8 +183,8 @@ def test_compiler_places_fields_where_the_core_has_them() -> None:
         places = [[field, dtype.fields[field][1]] for field in dtype.names]
         assert places == core["records"][name], name
         assert dtype.itemsize == core["bytes"][name], name
-    assert params.names == ("seed", "spread_ticks", "is_greedy")
-    assert params.itemsize == len(Words(WildParams).pack(WildParams()))
+    assert params.names == ("seed", "spread_ticks", "is_greedy", MARK)
+    assert params.itemsize == len(Words(WildParams).pack(WildParams())) + 8
     assert state.itemsize == len(Words(WildState).pack(WildState()))
     assert state["orders"] == np.dtype(("i8", (8,)))
 

@@ -22,10 +22,16 @@ HEAD = """\
 import math
 from dataclasses import dataclass
 
+from strategies.base import StrategyParams
 from strategies.kernel import *
 
 WORDS = ("a", "b")
 LIMIT_LOTS = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Params(StrategyParams):
+    lots: int = 0
 
 
 @dataclass(slots=True)
@@ -49,6 +55,7 @@ def again(value):
 
 
 class Kernel(KernelStrategy):
+    Params = Params
     State = State
 
     @staticmethod
@@ -228,6 +235,13 @@ REFUSED: dict[str, tuple[str, int, str]] = {
     ),
     "raise with values": ("raise ValueError(market.now_ns)", 0, "more than an exception"),
     "float into int": ("x = 0.5\nstate.value = x + 1", 1, "puts a float into an integer field"),
+    "float into a command": (
+        "x = 0.5 * market.best_bid_ticks\nplace(out, BUY, x, 1)",
+        1,
+        "puts a float into a command",
+    ),
+    "writes into market": ("market.now_ns = 3", 0, "writes into market"),
+    "writes into params": ("params.lots = 3", 0, "writes into params"),
     "float into a vector": ("state.ids[0] = 0.5", 0, "puts a float into an integer field"),
     "unpacking a number": ("a, b = state.value", 0, "failed to unpack int64"),
     "method of a number": ("x = state.value.bit_length()", 0, "bit_length"),
