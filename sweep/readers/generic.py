@@ -170,8 +170,8 @@ def _hit(
 
     def detail(row: int) -> str:
         found = "nothing"
-        if values is not None and role in batch.bad and batch.bad[role][0] == row:
-            found = repr(batch.bad[role][1])
+        if values is not None and (text := batch.bad(role, row)) is not None:
+            found = repr(text)
         elif values is not None and values[row] not in (EMPTY, CODE_EMPTY):
             found = str(int(values[row]))
         return f"{expected}, found {found}"

@@ -5,8 +5,9 @@ The two kinds of files give the same batches. A value that is none of its column
 """
 
 import csv
+import functools
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
@@ -68,14 +69,14 @@ class Batch:
         first: Number of the first row, as the user counts.
         unit: What the user counts: `line` or `row`.
         values: Numbers (i64) and codes (u8).
-        bad: Row and text of the first value of a role that is none.
+        bad: Tells what stands in a row of a role whose value is none, if that is known.
     """
 
     first: int
     unit: str
     row_count: int
     values: dict[str, Array]
-    bad: dict[str, tuple[int, str]]
+    bad: Callable[[str, int], str | None]
 
     def where(self, row: int) -> str:
         """Name a row."""
@@ -184,13 +185,17 @@ class _TextTable:
     def _batch(
         self, piece: dict[str, Any], wanted: Mapping[str, Wanted], roles: dict[str, int], first: int
     ) -> Batch:
-        bad = {column: (row, text) for column, row, text in piece["bad"]}
+        # The first one of each column.
+        bad = {(column, row): text for column, row, text in piece["bad"]}
         values = {}
         for role, want in wanted.items():
             kind = np.uint8 if want.kind == "code" else np.int64
             values[role] = np.frombuffer(piece["columns"][roles[role]], kind)
-        found = {role: bad[index] for role, index in roles.items() if index in bad}
-        return Batch(first, "line", piece["rows"], _zoned(values, wanted), found)
+
+        def told(role: str, row: int) -> str | None:
+            return bad.get((roles[role], row))
+
+        return Batch(first, "line", piece["rows"], _zoned(values, wanted), told)
 
     def _spec(self, wanted: Mapping[str, Wanted]) -> str:
         columns: list[dict[str, Any]] = [{"kind": "skip"} for _ in self.names]
@@ -249,18 +254,12 @@ class _ParquetTable:
         texts = [name for name in codes if "string" in self._file.types[name]]
         done = 0
         for batch in ParquetBatches(self.path, as_dictionary=texts).batches(columns):
-            values: dict[str, Array] = {}
-            bad: dict[str, tuple[int, str]] = {}
-            for role, want in wanted.items():
-                column = batch.column(want.column)
-                values[role] = self._values(column, want)
-                # Marks are the highest code and the lowest number.
-                mark, end = (CODE_BAD, np.argmax) if want.kind == "code" else (BAD, np.argmin)
-                row = int(end(values[role])) if batch.num_rows else 0
-                if batch.num_rows and values[role][row] == mark:
-                    bad[role] = (row, str(column[row].as_py()))
+            values: dict[str, Array] = {
+                role: self._values(batch.column(want.column), want) for role, want in wanted.items()
+            }
             if batch.num_rows:
-                yield Batch(done, "row", batch.num_rows, values, bad)
+                told = functools.partial(_told, batch, wanted, values)
+                yield Batch(done, "row", batch.num_rows, values, told)
             done += batch.num_rows
 
     def _values(self, column: Any, want: Wanted) -> Array:
@@ -355,6 +354,14 @@ class _ParquetTable:
         if bad.any():
             steps = np.where(bad, BAD, steps)
         return steps if is_null is None else np.where(is_null, EMPTY, steps)
+
+
+def _told(
+    batch: Any, wanted: Mapping[str, Wanted], values: dict[str, Array], role: str, row: int
+) -> str | None:
+    want = wanted[role]
+    is_bad = values[role][row] == (CODE_BAD if want.kind == "code" else BAD)
+    return str(batch.column(want.column)[row].as_py()) if is_bad else None
 
 
 def _codes(column: Any, words: Mapping[str, int]) -> Array:
