@@ -244,6 +244,7 @@ def _write(path: Path, code: bytes) -> None:
     try:
         with os.fdopen(handle, "wb") as stream:
             stream.write(hashlib.sha256(code).digest() + code)
+        Path(name).chmod(0o644)  # for workers of other users, as tapes are
         Path(name).replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)

@@ -3,6 +3,7 @@
 import gc
 import json
 import random
+import signal
 import threading
 import time
 import weakref
@@ -251,6 +252,30 @@ def test_other_threads_run_on_during_a_compiled_replay(tape: rustsim.Tape, cache
     running.set()
     thread.join()
     assert counted > 10_000 * seconds, "the other thread stood still"
+
+
+def test_compiled_replay_can_be_interrupted(tmp_path: Path, cache: Path) -> None:
+    tape = synthetic_tape(
+        tmp_path / "long.tape", events=150_000, mode="l2"
+    )  # beyond the first look
+    kernel = load_kernel(Wild, cache).bind(Wild(ScriptedGateway(), WildParams()))
+
+    class Enough(Exception):
+        pass
+
+    def stop(*_: object) -> None:
+        raise Enough
+
+    before = signal.signal(signal.SIGALRM, stop)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.001)
+        with pytest.raises(Enough):
+            RustSimAdapter.from_spec(WORLDS["constant"]).replay(
+                tape, 0, tape.row_count, kernel, wake="every"
+            )
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 # --- what goes wrong -----------------------------------------------------------------------------
