@@ -80,8 +80,18 @@ def tape(tmp_path_factory: pytest.TempPathFactory) -> rustsim.Tape:
     return synthetic_tape(tmp_path_factory.mktemp("tapes") / "syn.tape")
 
 
+@pytest.fixture(scope="module")
+def blocks(tape: rustsim.Tape) -> rustsim.CompiledTape:
+    return rustsim.CompiledTape.of(tape, 0, tape.row_count)
+
+
 def replay(
-    tape: rustsim.Tape, spec: dict[str, Any], make: Make, wake: str, cache: Path | None = None
+    tape: rustsim.Tape,
+    spec: dict[str, Any],
+    make: Make,
+    wake: str,
+    cache: Path | None = None,
+    blocks: rustsim.CompiledTape | None = None,
 ) -> tuple[rustsim.ReplayResult, Any]:
     """Replay with hooks, or compiled if there is a cache; return the state beside the result."""
     adapter = RustSimAdapter.from_spec(spec)
@@ -90,7 +100,7 @@ def replay(
     if cache is not None:
         assert isinstance(strategy, KernelStrategy)
         decider = load_kernel(type(strategy), cache).bind(strategy)
-    result = adapter.replay(tape, 0, tape.row_count, decider, wake=wake, log=True)
+    result = adapter.replay(tape, 0, tape.row_count, decider, wake=wake, log=True, compiled=blocks)
     if isinstance(decider, rustsim.Kernel):
         assert isinstance(strategy, KernelStrategy)
         return result, Words(strategy.State).unpack(decider.state)
@@ -104,13 +114,18 @@ def events_of(result: rustsim.ReplayResult) -> list[str]:
 @pytest.mark.parametrize("name", WORLDS)
 @pytest.mark.parametrize("wake", ["best", "touch", "every", "own"])
 def test_wild_kernel_sees_and_sends_the_same_compiled(
-    name: str, wake: str, tape: rustsim.Tape, cache: Path
+    name: str, wake: str, tape: rustsim.Tape, blocks: rustsim.CompiledTape, cache: Path
 ) -> None:
     for seed in (1, 2):
         params = WildParams(seed=seed, spread_ticks=1.5, is_greedy=seed == 1)
         make: Make = partial(Wild, params=params)
         plain, state = replay(tape, WORLDS[name], make, wake)
         compiled, state_compiled = replay(tape, WORLDS[name], make, wake, cache)
+        on_blocks, state_on_blocks = replay(tape, WORLDS[name], make, wake, cache, blocks)
+        if (name, wake) == ("constant", "best"):
+            assert on_blocks.engine == "compiled"
+        assert on_blocks.digest == compiled.digest
+        assert state_on_blocks == state
         assert state_compiled == state
         assert events_of(compiled) == events_of(plain)
         assert compiled.digest == plain.digest
