@@ -32,7 +32,7 @@ endef
 export LIST_REQUIREMENTS
 
 .PHONY: help setup demo test lint format stubtest rust-test pytest test-slow test-browser packaging-test docs-check \
-	corruptions properties fuzz peer-check paired-variance bench bench-data bench-memory bench-sweep clean
+	corruptions properties fuzz peer-check paired-variance bench bench-peers performance-page bench-data bench-memory bench-sweep clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -121,8 +121,15 @@ peer-check: setup ## order by order beside hftbacktest on the same feeds (HBT_PY
 paired-variance: setup ## how much keyed streams reduce the variance of a paired difference; writes docs/statistics.md
 	$(PY) -m benches.paired_variance --write
 
-bench: setup ## replay and maker beside hftbacktest on the same feed; writes build/bench.json
+bench: setup ## replays beside hftbacktest, FastMM and NautilusTrader, one table, ten minutes; writes build/bench.json
 	$(PY) -m benches.replay_bench
+
+bench-peers: setup ## install hftbacktest, FastMM and NautilusTrader, each into an environment below build/
+	$(PY) -m benches.peers
+
+performance-page: setup ## the table of `make bench`, kept in benches/results and written to docs/performance.md
+	$(PY) -m benches.replay_bench --out benches/results/replay.json
+	$(PY) -m benches.performance_page
 
 bench-data: setup ## speed and size of imports, format by format; writes build/bench-data.json
 	$(PY) -m benches.data_bench

@@ -33,7 +33,7 @@ import numpy as np
 import polars as pl
 
 from benches.feed import Feed, generate, write_hftbacktest
-from benches.replay_bench import BUILD, MILLION, PEER_AT_BAR, measure_reference
+from benches.peers import BUILD, HFTBACKTEST, run_peer, speed_of
 from benches.report import Figure, show, write
 from sweep.data import ensure_tapes
 from sweep.importing import import_sources
@@ -45,6 +45,13 @@ from sweep.source import SourceConfig
 IMPORT_BAR_NS = 60.0
 TAPE_BAR_BYTES = 16.0
 FEW_ROWS = 1_000
+# Of the maker of the reference, whose script measures it as well.
+RULES = {
+    "half_spread_ticks": 1.5,
+    "skew_ticks_per_lot": 0.05,
+    "requote_threshold_ticks": 2,
+    "position_limit_lots": 50,
+}
 FOLDER = BUILD / "bench-data"
 MAPPING = {
     "time": "time",
@@ -233,8 +240,9 @@ def main() -> None:
     shutil.rmtree(FOLDER, ignore_errors=True)
     sources = prepare(generate(given.rows), FOLDER)
     few = prepare(generate(FEW_ROWS), FOLDER / "few")
-    peer = measure_reference(FOLDER / "events.npy", 0, 1)
-    speed = peer["replay"]["events_per_s"] / MILLION / PEER_AT_BAR if peer else 1.0
+    rows_path, core = FOLDER / "events.npy", min(os.sched_getaffinity(0))
+    peer = run_peer(HFTBACKTEST, rows_path, core, 1, given.rows, RULES, install=True)
+    speed = speed_of(peer)
     figures = []
     for source, small in zip(sources, few, strict=True):
         figures += measure(source, small, given.rows, given.repeats, speed)

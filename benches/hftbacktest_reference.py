@@ -7,6 +7,7 @@ left out.
 """
 
 import argparse
+import importlib.metadata
 import json
 import os
 import statistics
@@ -24,6 +25,7 @@ from numba import njit
 
 LATENCY_NS = 5_000_000
 FOREVER_NS = 10**15
+STEPS_MOST = 200_000  # of those that are made from the interpreter
 
 
 @njit
@@ -40,7 +42,7 @@ def slot_is_free(orders, order_id):
 
 
 @njit
-def quote(hbt, now, half, skew, limit):
+def quote(hbt, now, half, skew, limit, threshold):
     """Bring both sides to their targets; `now` holds id and price of both, then the last id."""
     depth = hbt.depth(0)
     bid, ask = depth.best_bid_tick, depth.best_ask_tick
@@ -56,7 +58,8 @@ def quote(hbt, now, half, skew, limit):
             now[side, 0] = 0
         if now[side, 0] > 0:
             # A cancel before the acknowledgement is refused by this library.
-            if now[side, 1] != targets[side] and orders.get(now[side, 0]).cancellable:
+            is_off = abs(now[side, 1] - targets[side]) >= threshold
+            if is_off and orders.get(now[side, 0]).cancellable:
                 hbt.cancel(0, now[side, 0], False)
         elif (position < limit) if side == 0 else (position > -limit):
             now[2, 0] += 1
@@ -69,7 +72,7 @@ def quote(hbt, now, half, skew, limit):
 
 
 @njit
-def maker_by_event(hbt, half, skew, limit):
+def maker_by_event(hbt, half, skew, limit, threshold):
     """Look at every feed event and reply, act when a best price changed or a reply came."""
     now = np.zeros((3, 2), np.int64)
     bid = ask = -1
@@ -82,22 +85,31 @@ def maker_by_event(hbt, half, skew, limit):
             continue
         if code == 3 or depth.best_bid_tick != bid or depth.best_ask_tick != ask:
             bid, ask = depth.best_bid_tick, depth.best_ask_tick
-            quote(hbt, now, half, skew, limit)
+            quote(hbt, now, half, skew, limit, threshold)
             if code == 3:
                 hbt.clear_inactive_orders(0)
 
 
 @njit
-def maker_by_clock(hbt, half, skew, limit):
+def maker_by_clock(hbt, half, skew, limit, threshold):
     """Look and act every 10 ms, the cheaper habit of the library's examples."""
     now = np.zeros((3, 2), np.int64)
     while hbt.elapse(10_000_000) == 0:
         depth = hbt.depth(0)
         if depth.best_bid_tick < 0 or depth.best_ask_tick > 1_000_000_000:
             continue
-        quote(hbt, now, half, skew, limit)
+        quote(hbt, now, half, skew, limit, threshold)
         hbt.clear_inactive_orders(0)
     return now[2, 0]
+
+
+def read_every(hbt):
+    """Look at every feed event from the interpreter, and read the best prices."""
+    seen = 0
+    while hbt.wait_next_feed(False, FOREVER_NS) in (0, 2):
+        depth = hbt.depth(0)
+        seen += depth.best_bid_tick < depth.best_ask_tick
+    return seen
 
 
 def build(rows, book):
@@ -120,33 +132,36 @@ def build(rows, book):
     return ROIVectorMarketDepthBacktest([asset])
 
 
-def measure(rows, book, function, arguments, repeats):
-    """Return CPU seconds of each run and the final state."""
+def measure(rows, function, arguments, repeats, book):
+    """Return CPU time of each run and the final state."""
     warm = build(rows[:20_000], book)
     function(warm, *arguments)
     warm.close()
-    seconds, states = [], set()
+    ns, states = [], set()
     for _ in range(repeats):
         hbt = build(rows, book)
         before = time.process_time()
         result = function(hbt, *arguments)
-        seconds.append(time.process_time() - before)
+        ns.append((time.process_time() - before) * 1e9 / len(rows))
         state = hbt.state_values(0)
-        states.add(
-            (int(result), float(state.position), float(state.balance), int(state.num_trades))
-        )
+        states.add((int(result), float(state.position), int(state.num_trades)))
         hbt.close()
     if len(states) != 1:
         raise RuntimeError(f"Runs differ: {states}")
-    orders, position, _, fills = states.pop()
+    orders, position, fills = states.pop()
     return {
-        "book": book,
-        "cpu_s": seconds,
-        "events_per_s": len(rows) / statistics.median(seconds),
-        "orders": orders,
+        "events": len(rows),
+        "ns": ns,
+        "orders": orders if arguments else 0,
         "fills": fills,
         "position": position,
+        "how": f"{function.__name__}, {book} book",
     }
+
+
+def fastest(runs):
+    """Return the run with the lowest median."""
+    return min(runs, key=lambda run: statistics.median(run["ns"]))
 
 
 def main() -> None:
@@ -155,22 +170,31 @@ def main() -> None:
     parser.add_argument("--feed", required=True)
     parser.add_argument("--core", type=int, required=True)
     parser.add_argument("--repeats", type=int, required=True)
+    parser.add_argument("--rows", type=int, required=True)
     parser.add_argument("--half-spread-ticks", type=float, required=True)
     parser.add_argument("--skew-ticks-per-lot", type=float, required=True)
     parser.add_argument("--position-limit-lots", type=float, required=True)
+    parser.add_argument("--requote-threshold-ticks", type=int, required=True)
     given = parser.parse_args()
     os.sched_setaffinity(0, {given.core})
-    rows = np.load(given.feed)
-    rules = (given.half_spread_ticks, given.skew_ticks_per_lot, given.position_limit_lots)
-    found = {}
-    for name, function, arguments in (
-        ("replay", replay, ()),
-        ("maker_by_event", maker_by_event, rules),
-        ("maker_by_clock", maker_by_clock, rules),
-    ):
-        runs = [measure(rows, book, function, arguments, given.repeats) for book in ("roi", "hash")]
-        found[name] = max(runs, key=lambda run: run["events_per_s"])
-    print(json.dumps(found))
+    rows = np.load(given.feed)[: given.rows]
+    rules = (
+        given.half_spread_ticks,
+        given.skew_ticks_per_lot,
+        given.position_limit_lots,
+        given.requote_threshold_ticks,
+    )
+    books = ("roi", "hash")
+    makers = (maker_by_event, maker_by_clock)
+    few = rows[:STEPS_MOST]
+    found = {
+        "replay": fastest([measure(rows, replay, (), given.repeats, book) for book in books]),
+        "maker": fastest(
+            [measure(rows, maker, rules, given.repeats, book) for maker in makers for book in books]
+        ),
+        "every": measure(few, read_every, (), min(given.repeats, 3), "roi"),
+    }
+    print(json.dumps({"version": importlib.metadata.version("hftbacktest"), "rows": found}))
 
 
 if __name__ == "__main__":

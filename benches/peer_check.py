@@ -43,7 +43,7 @@ from benches.peer_orders import (
     random_schedule,
 )
 from benches.peer_page import write_page
-from benches.replay_bench import REFERENCE_VERSION, reference_python
+from benches.peers import HFTBACKTEST, find_python
 from benches.report import ROOT
 from sweep.data import ensure_tapes
 from sweep.export import export_tape
@@ -201,11 +201,11 @@ def main() -> int:
     parser.add_argument("--write", action="store_true", help="write docs/peers.md")
     given = parser.parse_args()
     BUILD.mkdir(parents=True, exist_ok=True)
-    python = reference_python()
+    python = find_python(HFTBACKTEST, install=True)
     if python is None:
         print(
             "Make its environment by hand and name its Python:\n"
-            f"  python3 -m venv hbt && hbt/bin/pip install hftbacktest=={REFERENCE_VERSION}\n"
+            f"  python3 -m venv hbt && hbt/bin/pip install {HFTBACKTEST.package}\n"
             "  HBT_PYTHON=hbt/bin/python make peer-check",
             file=sys.stderr,
         )

@@ -1,181 +1,212 @@
-"""Replay and maker of this house beside hftbacktest, on the same feed, the same core, in CPU time.
+"""Replays of this house beside other programs, on the same feed and the same core, in CPU time.
 
-    make bench
+    make bench                  # this table; writes build/bench.json
+    make performance-page       # the same, kept in benches/results, and docs/performance.md of it
 
-Prints a table and writes build/bench.json. The reference runs in an environment of its own, which
-is made under build/ when it is first needed; HBT_PYTHON names another one. Without it there is no
-reference.
-
-What is compared: (1) a replay that only keeps the book; hftbacktest in one call, with the faster of
-its two books; (2) the maker: ours in plain Python, woken when a best price changes, with 5 ms each
-way and the uniform queue model; the reference in compiled Python with the same rules, by event or
-every 10 ms, whichever is faster; (3) the same maker compiled, on both engines. Other rows of the
-table show what wakes cost.
+Takes under ten minutes. hftbacktest is installed into build/ when it is first needed; FastMM and
+NautilusTrader stand in the table once `make bench-peers` has installed them. Without them, or
+without the recordings, rows say so.
 
 The bars were stated for a machine on which hftbacktest replays 21.3 million events a second (47 ns
-each). On another machine, or a busy one, both programs slow down alike: the column "here" is the
-bar times the speed of this machine, which is hftbacktest's replay now over that figure, and `met`
-compares with it. Without hftbacktest the bars count as they are.
+each). On another machine, or a busy one, both programs slow down alike: the column "bar here" is
+the bar in proportion to hftbacktest's replay now. Without it bars count as they are.
+docs/performance.md tells what each row does.
 """
 
 import argparse
 import json
 import os
-import statistics
-import subprocess
-import sys
 import time
-import venv
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numba import njit
+
 import rustsim
+from benches.bench_row import HEADS, Row, cells
 from benches.feed import best_change_share, generate, write_hftbacktest, write_tape
-from benches.report import ROOT, Figure, show, write
-from strategies.adapters.rustsim import RustSimAdapter
-from strategies.base import Strategy, StrategyParams
-from strategies.gateway import MarketView
-from strategies.kernel_compile import LoadedKernel, load_kernel
-from strategies.maker import MakerParams, MakerStrategy
-from tests.toys.plain_maker import PlainMaker
+from benches.peers import HFTBACKTEST, PEERS, run_peer, speed_of
+from benches.recorded_cases import RECORDINGS, measure_recording
+from benches.replay_cases import (
+    BUILD,
+    SPEC,
+    Case,
+    Stretch,
+    check_equal,
+    facts_of,
+    idle,
+    interpreted_maker,
+    kernel_inventory_maker,
+    kernel_maker,
+    measure_cases,
+    nobody,
+    plain_maker,
+    run_case,
+    stretch,
+)
+from benches.report import machine
+from benches.worker_cases import (
+    measure_day,
+    measure_first_result,
+    measure_two,
+    parameter_sets,
+)
 
-BUILD = ROOT / "build"
-REFERENCE_VERSION = "2.4.4"
-RULES = {"half_spread_ticks": 0.5, "skew_ticks_per_lot": 0.1, "position_limit_lots": 50}
-MILLION = 1e6
-
-REPLAY_BAR = 60.0  # million events per second
-MAKER_BAR = 5.0
-KERNEL_BAR = 80.0
-KERNEL_EVERY_BAR = 50.0
-KERNEL_DIRECT_BAR = 75.0
-PEER_AT_BAR = 21.3  # hftbacktest's replay, array book, where the bars were stated
-
-WAY = {"model": "constant", "mean_ns": 5_000_000}
-SPEC: dict[str, Any] = {
-    "latency": {"place": WAY, "cancel": WAY, "amend": WAY, "report": WAY},
-    "queue": {"model": "uniform"},
+# A tick behind the best price of a one-tick market, moved when it is two ticks off.
+RULES: dict[str, Any] = {
+    "half_spread_ticks": 1.5,
+    "skew_ticks_per_lot": 0.05,
+    "requote_threshold_ticks": 2,
+    "position_limit_lots": 50,
 }
+INVENTORY_RULES: dict[str, Any] = {
+    "risk_aversion": 0.01,
+    "fill_decay": 1.0,
+    "horizon_s": 1.0,
+    "levels": 2,
+    "requote_threshold_ticks": 2,
+    "position_limit_lots": 50,
+}
+SETS = 64
+SETS_BAR_NS = 1_000 / 300
+SCAN_BYTES = 32
 
 
-class Idle(Strategy):
-    """Does nothing, at the price of being asked."""
+def cases() -> list[Case]:
+    """Return what is replayed on the generated feed."""
+    kernel, inventory = kernel_maker(RULES), kernel_inventory_maker(INVENTORY_RULES)
+    plain = plain_maker(RULES)
 
-    def on_tick(self, view: MarketView) -> None:
-        """Let it pass."""
+    def case(name: str, make: Any, group: str, **options: Any) -> Case:
+        return Case(name=name, make=make, group=group, **options)
 
-
-def idle(gateway: RustSimAdapter) -> Strategy:
-    """Return a strategy that does nothing."""
-    return Idle(gateway, StrategyParams())
-
-
-def maker(gateway: RustSimAdapter) -> Strategy:
-    """Return the maker, hook by hook."""
-    return PlainMaker(gateway, MakerParams.from_mapping(RULES))
-
-
-def compiled_maker(code: LoadedKernel) -> Callable[[RustSimAdapter], rustsim.Kernel]:
-    """Return what makes compiled makers."""
-
-    def make(gateway: RustSimAdapter) -> rustsim.Kernel:
-        return code.bind(MakerStrategy(gateway, MakerParams.from_mapping(RULES)))
-
-    return make
-
-
-def measure(
-    tape: rustsim.Tape,
-    make: Callable[[RustSimAdapter], Strategy | rustsim.Kernel] | None,
-    wake: str,
-    repeats: int,
-    compiled: rustsim.CompiledTape | None = None,
-) -> tuple[tuple[float, ...], rustsim.ReplayResult]:
-    """Return million events per CPU second of each run, and the result, which all runs share."""
-    rates, digests = [], set()
-    for turn in range(repeats + 1):
-        gateway = RustSimAdapter.from_spec(SPEC)
-        strategy = make(gateway) if make else None
-        before = time.process_time()
-        result = gateway.replay(tape, 0, tape.row_count, strategy, wake=wake, compiled=compiled)
-        seconds = time.process_time() - before
-        digests.add(result.digest)
-        if turn:  # the first run warms the page cache
-            rates.append(result.events / seconds / MILLION)
-    if len(digests) != 1:
-        raise RuntimeError(f"Equal runs gave different digests: {sorted(digests)}")
-    return tuple(rates), result
+    best, every = "maker, best changes", "maker, every message"
+    tape = {"is_compiled": True}
+    return [
+        case("replay only, direct engine", nobody, "replay", bar_ns=1_000 / 120, peer_row="replay"),
+        case("replay only, compiled engine", nobody, "replay", peer_row="replay", **tape),
+        case("compiled maker, direct", kernel, best, bar_ns=1_000 / 75, peer_row="maker"),
+        case("compiled maker", kernel, best, bar_ns=1_000 / 80, peer_row="maker", **tape),
+        case("compiled maker, every message", kernel, every, wake="every", bar_ns=20.0, **tape),
+        case("inventory maker, direct", inventory, "inventory maker"),
+        case("inventory maker", inventory, "inventory maker", **tape),
+        case("maker in plain Python", plain, best, bar_ns=50.0, **tape),
+        case("maker in plain Python, direct", plain, best),
+        case("compiled maker's source, interpreted", interpreted_maker(RULES), best, **tape),
+        case("idle Python strategy, best changes", idle, "idle", **tape),
+        case(
+            "maker in plain Python, every message",
+            plain,
+            every,
+            wake="every",
+            bar_ns=400.0,
+            peer_row="every",
+            **tape,
+        ),
+        case("idle Python strategy, every message", idle, "idle, every", wake="every", **tape),
+    ]
 
 
-def reference_python() -> str | None:
-    """Return a Python that has the reference installed, making its environment if need be."""
-    given = os.environ.get("HBT_PYTHON")
-    python = Path(given) if given else BUILD / "hftbacktest" / "bin" / "python"
-    code = "import importlib.metadata as m; print(m.version('hftbacktest'))"
-    try:
-        if not python.exists() and not given:
-            print(f"Installing hftbacktest {REFERENCE_VERSION} into build/ ...", flush=True)
-            venv.create(BUILD / "hftbacktest", with_pip=True)
-            package = f"hftbacktest=={REFERENCE_VERSION}"
-            pip = [str(python), "-m", "pip", "install", "--quiet", package]
-            subprocess.run(pip, check=True, timeout=900)
-        done = subprocess.run(
-            [python, "-c", code], capture_output=True, text=True, check=True, timeout=60
-        )
-    except (OSError, subprocess.SubprocessError) as error:
-        print(f"!!! NO REFERENCE: hftbacktest cannot be used: {error}", file=sys.stderr)
-        return None
-    if done.stdout.strip() != REFERENCE_VERSION:
-        found = done.stdout.strip()
-        print(f"!!! the reference is hftbacktest {found}, not {REFERENCE_VERSION}", file=sys.stderr)
-    return str(python)
+def replay_sets(part: Stretch, sets: list[dict[str, Any]], *, is_compiled: bool) -> Any:
+    """Return CPU nanoseconds per event and set, and the digest of each set.
+
+    LANES: one replay per set, one after the other. When an exchange takes several sets in one pass
+    this is the place to ask for it; digests stay those of the single replays.
+    """
+    ns, digests = 0.0, []
+    for rules in sets:
+        case = Case(name="set", make=kernel_maker(rules), group="", is_compiled=is_compiled)
+        run = run_case(case, [part], SPEC)
+        ns += run.ns
+        digests.append(run.digests[0])
+    return ns / len(sets), tuple(digests)
 
 
-def measure_reference(feed: Path, core: int, repeats: int) -> dict[str, Any] | None:
-    """Return the reference's figures on the feed, None if it cannot be run."""
-    python = reference_python()
-    if python is None:
-        return None
-    script = ROOT / "benches" / "hftbacktest_reference.py"
-    command = [python, str(script), "--feed", str(feed), "--core", str(core)]
-    command += ["--repeats", str(repeats)]
-    for name, value in RULES.items():
-        command += ["--" + name.replace("_", "-"), str(value)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=1_800)
-    if done.returncode != 0:
-        print(f"!!! NO REFERENCE: it failed:\n{done.stderr[-2_000:]}", file=sys.stderr)
-        return None
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
-
-
-def figure(
-    name: str,
-    bar: float,
-    measured: tuple[tuple[float, ...], rustsim.ReplayResult],
-    reference: dict[str, Any] | None,
-    speed: float,
-) -> Figure:
-    """Return one row of the table."""
-    rates, result = measured
-    ledger = result.ledger
-    return Figure(
-        name=name,
-        value=statistics.median(rates),
-        unit="M events/s",
-        bar=bar,
-        reference=reference["events_per_s"] / MILLION if reference else None,
-        speed=speed,
-        runs=rates,
-        facts={
-            "events": result.events,
-            "wakes": result.wakes,
-            "digest": result.digest,
-            "ledger": ledger,
-            "reference": reference,
-        },
+def measure_sets(part: Stretch, count: int, repeats: int) -> Row:
+    """Return the row of many parameter sets over one tape."""
+    sets = parameter_sets(RULES, count)
+    _, expected = replay_sets(part, sets, is_compiled=False)
+    runs = []
+    for _ in range(repeats):
+        ns, digests = replay_sets(part, sets, is_compiled=True)
+        check_equal({"direct": expected, "sets": digests}, "parameter sets")
+        runs.append(ns)
+    case = Case(name="", make=kernel_maker(sets[-1]), group="", is_compiled=True)
+    return Row(
+        name=f"{count} parameter sets over one tape",
+        unit="ns/set-event",
+        runs=tuple(runs),
+        bar=SETS_BAR_NS,
+        facts={"engine": facts_of(run_case(case, [part], SPEC))["engine"], "sets": count},
     )
+
+
+@njit  # type: ignore[untyped-decorator]
+def _sum_rows(rows: Any) -> int:
+    total = 0
+    for at in range(rows.shape[0]):
+        total += rows[at, 0] + rows[at, 1] + rows[at, 2] + rows[at, 3]
+    return total
+
+
+def measure_scan(rows: int, repeats: int) -> Row:
+    """Return what reading 32-byte rows costs, and nothing else: the floor."""
+    data = np.ones((rows, SCAN_BYTES // 8), np.int64)
+    runs = []
+    for turn in range(repeats + 1):
+        before = time.process_time()
+        if _sum_rows(data) != data.size:
+            raise RuntimeError("The scan is wrong")
+        if turn:
+            runs.append((time.process_time() - before) * 1e9 / rows)
+    return Row(name="scan of 32-byte rows (Numba loop): the floor", runs=tuple(runs))
+
+
+def measure_compiling(tape: rustsim.Tape, repeats: int) -> list[Row]:
+    """Return time and size of compiling a tape."""
+    runs, compiled_bytes = [], 0
+    for _ in range(repeats):
+        before = time.process_time()
+        compiled_bytes = rustsim.CompiledTape.of(tape, 0, tape.row_count).byte_count
+        runs.append((time.process_time() - before) * 1e9 / tape.row_count)
+    size = Path(tape.path).stat().st_size
+    return [
+        Row(name="compiling a tape, once for all parameters", runs=tuple(runs)),
+        Row(name="compiled tape", unit="B/event", runs=(compiled_bytes / tape.row_count,)),
+        Row(
+            name="tape",
+            unit="B/event",
+            runs=(size / tape.row_count,),
+            bar=16.0,
+            is_scaled=False,
+            peers={HFTBACKTEST.name: 64.0},
+        ),
+    ]
+
+
+def show(document: Mapping[str, Any], rows: list[Row]) -> None:
+    """Print the table."""
+    here, speed = document["machine"], document["speed"]
+    print(
+        f"\n{here['cpu']}, {here['cores']} cores, load {here['load_1min']:.1f}, {here['commit']}, "
+        f"speed {speed:.2f}; feed of {document['feed']['rows']:,} rows"
+    )
+    names = [name for name, peer in document["peers"].items() if "rows" in peer]
+    table = [[*HEADS, *names], *(cells(row, speed, names) for row in rows)]
+    widths = [max(len(line[at]) for line in table) for at in range(len(table[0]))]
+    for line in table:
+        texts = [line[0].ljust(widths[0])]
+        texts += [text.rjust(width) for text, width in zip(line[1:], widths[1:], strict=True)]
+        print("  ".join(texts).rstrip())
+    for row in rows:
+        if row.absent:
+            print(f"!!! {row.name}: not measured: {row.absent}")
+    for name, peer in document["peers"].items():
+        if "absent" in peer:
+            print(f"!!! {name}: {peer['absent']}. To install: {peer['install']}")
+    print("wakes and orders: per event; x: how many times our time the other program takes")
 
 
 def main() -> None:
@@ -183,54 +214,61 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=3_000_000)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--sets", type=int, default=SETS, help="parameter sets over one tape")
+    parser.add_argument("--day-sets", type=int, default=1_000, help="over a recorded day")
     parser.add_argument("--core", type=int, default=max(os.sched_getaffinity(0)))
     parser.add_argument("--out", type=Path, default=BUILD / "bench.json")
     given = parser.parse_args()
+    began = time.monotonic()
     BUILD.mkdir(exist_ok=True)
+    cores = sorted(os.sched_getaffinity(0), key=lambda core: core != given.core)
+    here = machine()  # before anything is written
     feed = generate(given.rows)
     share = best_change_share(feed)
-    print(f"feed: {len(feed):,} rows, a best price changes in {share:.1%} of them", flush=True)
     tape_path, rows_path = BUILD / "bench.tape", BUILD / "bench.npy"
     tape_path.unlink(missing_ok=True)
     write_tape(feed, tape_path)
     write_hftbacktest(feed, rows_path)
     del feed
-
+    peers = {
+        peer.name: run_peer(
+            peer,
+            rows_path,
+            given.core,
+            given.repeats,
+            given.rows,
+            RULES,
+            install=peer is HFTBACKTEST,
+        )
+        for peer in PEERS
+    }
+    rows_path.unlink()
     os.sched_setaffinity(0, {given.core})
     tape = rustsim.Tape.open(str(tape_path))
-    replay = measure(tape, None, "best", given.repeats)
-    quoting = measure(tape, maker, "best", given.repeats)
-    asked = measure(tape, idle, "best", given.repeats)
-    every = measure(tape, idle, "every", given.repeats)
-    kernel = compiled_maker(load_kernel(MakerStrategy, BUILD / "kernels"))
-    blocks = rustsim.CompiledTape.of(tape, 0, tape.row_count)
-    compiled = measure(tape, kernel, "best", given.repeats, blocks)
-    direct = measure(tape, kernel, "best", given.repeats)
-    asked_always = measure(tape, kernel, "every", given.repeats)
-    if not quoting[1].digest == compiled[1].digest == direct[1].digest:
-        raise RuntimeError("The maker decides otherwise when it is compiled")
-    reference = measure_reference(rows_path, given.core, given.repeats)
-    by_event, by_clock = (
-        reference[name] if reference else None for name in ("maker_by_event", "maker_by_clock")
-    )
-    fastest = max((by_event, by_clock), key=lambda run: run["events_per_s"] if run else 0.0)
-    peer = reference and reference["replay"]
-    speed = peer["events_per_s"] / MILLION / PEER_AT_BAR if peer else 1.0
-    figures = [
-        figure("replay only, book kept", REPLAY_BAR, replay, peer, speed),
-        figure("maker in Python, woken on best changes", MAKER_BAR, quoting, fastest, speed),
-        figure("compiled maker, tape engine, best changes", KERNEL_BAR, compiled, fastest, speed),
-        figure("compiled maker, direct, best changes", KERNEL_DIRECT_BAR, direct, fastest, speed),
-        figure("compiled maker, every message", KERNEL_EVERY_BAR, asked_always, fastest, speed),
-        figure("idle Python strategy, woken on best changes", MAKER_BAR, asked, None, speed),
-        figure("idle Python strategy, woken on every message", 2.5, every, None, speed),
-    ]
-    write(figures, given.out)
-    show(figures, given.out)
-    if reference:
-        ours = quoting[1].metrics["fills"]
-        print(f"fills of the maker: {ours:.0f}, reference {by_event and by_event['fills']}")
-    rows_path.unlink()
+    part = stretch(tape, 0, tape.row_count)
+    rows = measure_cases(cases(), [part], SPEC, given.repeats, peers)
+    rows.append(measure_sets(part, given.sets, min(given.repeats, 3)))
+    rows.append(measure_scan(given.rows, given.repeats))
+    rows += measure_compiling(tape, given.repeats)
+    for recording in RECORDINGS:
+        rows += measure_recording(recording, given.core, given.repeats)
+    rows.append(measure_first_result(given.core, given.repeats))
+    os.sched_setaffinity(0, set(cores))
+    rows.append(measure_two(tape, RULES, cores, given.repeats))
+    rows.append(measure_day(cores[:2], given.day_sets))
+    document = {
+        "machine": here,
+        "speed": speed_of(peers[HFTBACKTEST.name]),
+        "feed": {"rows": given.rows, "best_change_share": share, "repeats": given.repeats},
+        "rules": RULES,
+        "peers": peers,
+        "seconds": time.monotonic() - began,
+        "rows": [row.document() for row in rows],
+    }
+    show(document, rows)
+    given.out.parent.mkdir(parents=True, exist_ok=True)
+    given.out.write_text(json.dumps(document, indent=1) + "\n")
+    print(f"{document['seconds']:.0f} s; written to {given.out}")
 
 
 if __name__ == "__main__":
