@@ -1,5 +1,7 @@
 """Streams Parquet files: a batch of rows at a time, whatever the size of the row groups."""
 
+import os
+import struct
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -12,7 +14,17 @@ from sweep.errors import DataError
 BATCH_ROWS: Final = 1 << 17
 # Pages are read through a window of this size instead of whole column chunks.
 _WINDOW_BYTES: Final = 1 << 20
+# Length of the footer in front of it, and the mark of the format.
+_ENDING: Final = struct.Struct("<I4s")
 _NUMPY_NAMES: Final = {"double": "float64", "float": "float32"}
+
+
+def _footer_bytes(path: Path) -> int:
+    """Return how long the footer of a Parquet file is, as it says itself."""
+    with path.open("rb") as file:
+        file.seek(-_ENDING.size, os.SEEK_END)
+        length, _ = _ENDING.unpack(file.read(_ENDING.size))
+    return int(length)
 
 
 class ParquetBatches:
@@ -44,8 +56,14 @@ class ParquetBatches:
             )
             schema = self._file.schema_arrow
             self.types: dict[str, str] = {field.name: str(field.type) for field in schema}
+            stated = _footer_bytes(path)
         except self._damage as error:
             raise DataError(f"{path}: not a readable Parquet file: {error}") from error
+        read = self._file.metadata.serialized_size
+        # A zero in the wrong place ends the footer early, and what follows is left out in silence.
+        if read != stated:
+            message = f"the footer has {stated} bytes, what can be read of it ends after {read}"
+            raise DataError(f"{path}: {message}: it is damaged")
         self.row_count: int = self._file.metadata.num_rows
         self.metadata: Mapping[bytes, bytes] = schema.metadata or {}
 
