@@ -10,6 +10,7 @@ from typing_extensions import disjoint_base
 
 __version__: Final[str]
 __all__ = [
+    "CompiledTape",
     "FileHash",
     "GhostScan",
     "Kernel",
@@ -34,6 +35,7 @@ __all__ = [
     "kernel_layout",
     "latency_quantile_ns",
     "latency_quantiles_ns",
+    "needs_direct",
     "philox4x32_10",
     "philox4x64_10",
     "plain_events",
@@ -125,6 +127,8 @@ class Tape:
 class CompiledTape:
     """Rows of a tape with all that no parameter can change worked off: replays on it give equal results, and look at few of the rows."""
 
+    FORM: Final[int]
+    """Version of the form of files; no other is opened."""
     @staticmethod
     def of(tape: Tape, start: int, stop: int) -> CompiledTape:
         """Compile rows [start, stop) in memory; raise IndexError if the tape has fewer."""
@@ -538,6 +542,9 @@ class SimulatedExchange:
         The strategy may define on_start(), on_tick(view), on_order_event(event), on_timer(now_ns), on_end(). A Kernel is called in their place, without the
         interpreter: raise ReplayError if it raises, or writes a wrong command or too many.
         """
+
+def needs_direct(spec: str, wake: str = "best") -> str | None:
+    """Why replays of a JSON spec with this wake filter need the direct engine; None if they can be made on a CompiledTape. Raise SpecError, ReplayError."""
 
 def philox4x32_10(counter: Sequence[int], key: Sequence[int]) -> list[int]:
     """One Philox 4x32-10 block."""

@@ -20,6 +20,7 @@ from sweep.errors import (
     SweepError,
 )
 
+VERIFY_ENGINES: Final = ("direct", "compiled")
 EXPORT_FORMATS: Final = ("hftbacktest", "parquet", "csv")  # of sweep.export, which loads slowly
 SET_WORDS: Final = "change one key of the study file, for example search.trials=20; repeatable"
 _EXIT_HELP: Final = "exit codes:\n" + "\n".join(
@@ -169,10 +170,12 @@ def _add_trial_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]
     _add_study_name(replay)
     words = "beside it the same trial as a naive backtest sees it: no latency, fills at a touch"
     replay.add_argument("--naive", action="store_true", help=words)
-    words = "replay one trial and compare its digest with the recorded one"
+    words = "replay one trial on the other engine and compare its digest with the recorded one"
     verify = _verb(verbs, "verify", "verify", words, "verify 17 quickstart")
     verify.add_argument("trial", type=int, help="number of the trial")
     _add_study_name(verify)
+    words = "engine to replay on (default: the one that did not make the trial, if it can)"
+    verify.add_argument("--engine", choices=VERIFY_ENGINES, help=words)
 
 
 def _add_store_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

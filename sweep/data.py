@@ -6,15 +6,11 @@ are never trusted. One lock per name keeps builders of several processes apart; 
 its name only when it is whole, synced and read-only.
 """
 
-import contextlib
-import errno
-import fcntl
 import hashlib
 import inspect
 import json
-import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -22,6 +18,7 @@ from typing import Any, Final
 import rustsim
 from sweep import products
 from sweep.errors import DataError, InputError, ResourceError
+from sweep.name_lock import name_lock
 from sweep.products import CATALOGUE
 from sweep.readers import READERS, RULES, Reader, make_request, read_rows
 from sweep.readers.ahead import read_ahead
@@ -252,7 +249,7 @@ def _ensure(
 ) -> TapeInfo:
     path = cache / order.name
     say = progress or (lambda _: None)
-    with _lock(cache / f".{order.name}.lock", say):
+    with name_lock(path, say):
         if path.exists():
             try:
                 return open_info(path)
@@ -263,27 +260,6 @@ def _ensure(
             stale.unlink(missing_ok=True)  # left by a builder that was killed; we hold its lock
         say(f"building {order.name} from {order.path or order.document['reader']}")
         return _build(order, path, on_rows)
-
-
-@contextlib.contextmanager
-def _lock(path: Path, say: Progress) -> Iterator[None]:
-    """Hold a lock that the system drops if its holder dies, however it dies."""
-    try:
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    except OSError as error:
-        raise ResourceError(f"{path}: cannot make the lock of a tape: {error}") from error
-    try:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno not in (errno.EACCES, errno.EAGAIN):
-                raise ResourceError(f"{path}: cannot be locked: {error}") from error
-            say(f"waiting for another process that builds {path.name[1:-5]}")
-            fcntl.flock(fd, fcntl.LOCK_EX)
-        yield
-    finally:
-        # The file stays: removing it would let two builders lock two files of one name.
-        os.close(fd)
 
 
 def _build(order: _Order, path: Path, on_rows: Callable[[int], None] | None) -> TapeInfo:

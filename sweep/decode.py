@@ -27,6 +27,7 @@ from sweep.schema import (
     AGGREGATE_OVER,
     AGGREGATES,
     BACKENDS,
+    ENGINES,
     PROFILES,
     QUEUE_MODELS,
     QUEUE_MODES,
@@ -378,6 +379,7 @@ def _run(fields: Fields) -> RunSection:
     fields.allow("timeout_s")
     section = RunSection(
         backend=cast(Backend, backend),
+        engine=fields.option("engine", ENGINES, default="auto"),
         workers=workers,
         address=address,
         attempts_max=fields.integer("attempts_max", low=1, high=100, default=3),

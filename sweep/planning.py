@@ -12,6 +12,7 @@ import rustsim
 from sweep.cells import Cell, cells_from_json, cells_to_json, plan_cells
 from sweep.data import TapeInfo
 from sweep.decode_strategy import strategy_source_hash
+from sweep.engine import settle_engine
 from sweep.errors import InputError, StudyLockedError
 from sweep.exchange import check_money
 from sweep.importing import ensure_in_parallel
@@ -72,7 +73,8 @@ def make_plan(
         DataError: The data is refused.
         InputError: The product is an inverse contract and the venue gives no tick value, or the
             queue model reads what a tape does not show, or recorded latencies do not have what
-            the study asks for, or the strategy cannot be compiled.
+            the study asks for, or the strategy cannot be compiled, or the engine that the study
+            asks for cannot replay it.
         StudyLockedError: The folder holds a study of this name that was started otherwise.
     """
     traces = ensure_traces(study, runs_dir)
@@ -92,21 +94,15 @@ def make_plan(
     if traces and progress is not None:
         for doubt in doubts(traces.values(), _spans(tapes, cells)):
             progress(doubt)
-    sections = {
-        "strategy": to_template(study.strategy),
-        "venue": to_template(study.venue),
-        "world": to_template(study.world),
-    }
     payload = {
-        "seed": study.seed,
-        **sections,
-        **prepare_strategy(sections["strategy"], runs_dir, progress),
-        "objective": to_template(study.objective),
+        **_sections(study, runs_dir, progress),
         "tapes": [_tape_to_json(tape) for tape in tapes],
         "cells": cells_to_json(cells),
     }
     if traces:
         payload["traces"] = {name: trace.to_json() for name, trace in traces.items()}
+    middle = middle_params(study.space)
+    payload["engine"] = settle_engine(study.run.engine, payload, study.space, middle, progress)
     folder = runs_dir.resolve() / study.name
     parts = _parts(study, tapes, traces)
     _check_parts(folder, parts)
@@ -132,7 +128,7 @@ def make_plan(
         attempts_max=study.run.attempts_max,
         trial_timeout_s=study.run.timeout_s,
         failures_max=study.run.failures_max,
-        constants=_constants(study, sections),
+        constants=_constants(study, payload),
         study_text=study.text,
         fingerprint=_combine(parts),
         window=study.search.window,
@@ -140,10 +136,25 @@ def make_plan(
     return StudyPlan(job=job, parts=parts)
 
 
-def _constants(study: Study, sections: Mapping[str, Any]) -> dict[str, Scalar]:
+def _sections(
+    study: Study, runs_dir: Path, progress: Callable[[str], None] | None
+) -> dict[str, Any]:
+    """Return the part of a runner's payload that the study file says; compiles the strategy."""
+    strategy = to_template(study.strategy)
+    return {
+        "seed": study.seed,
+        **prepare_strategy(strategy, runs_dir, progress),
+        "strategy": strategy,
+        "venue": to_template(study.venue),
+        "world": to_template(study.world),
+        "objective": to_template(study.objective),
+    }
+
+
+def _constants(study: Study, payload: Mapping[str, Any]) -> dict[str, Scalar]:
     fixed: dict[str, Scalar] = {}
-    for key, section in sections.items():
-        fixed |= constants(section, key)
+    for key in ("strategy", "venue", "world"):
+        fixed |= constants(payload[key], key)
     if study.world.is_naive:
         # What the naive world does not read would look as if it held.
         fixed = {path: v for path, v in fixed.items() if not path.startswith("world.")}

@@ -44,6 +44,7 @@ QUEUE_MODELS: Final = (
 QUEUE_MODES: Final = ("expected", "sampled")
 WAKES: Final = ("best", "touch", "every", "own")
 STRATEGY_MODES: Final = ("auto", "compiled", "interpreted")
+ENGINES: Final = ("auto", "direct", "compiled")
 SAMPLERS: Final = ("tpe", "random", "nsga2", "cmaes", "qmc")
 BACKENDS: Final = ("inline", "processes", "ray")
 PROFILES: Final = ("generic", "taifex")
@@ -243,9 +244,10 @@ class SearchSection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSection:
-    """Where trials run; nothing here changes a result."""
+    """Where trials run, and on which engine; nothing here changes a result."""
 
     backend: Backend
+    engine: str
     workers: int
     address: str
     attempts_max: int

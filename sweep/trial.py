@@ -1,7 +1,7 @@
 """Runs the cells of one trial: tapes and parameters in, metrics and digest out.
 
-Pure apart from `engine_ns`: no clock, no randomness of its own, no Ray, no MLflow. A runner maps
-its tapes once and keeps nothing from one trial to the next.
+Pure apart from `engine` and `engine_ns`: no clock, no randomness of its own, no Ray, no MLflow. A
+runner maps its tapes once and keeps nothing from one trial to the next.
 """
 
 import hashlib
@@ -12,8 +12,10 @@ from typing import Any, Final
 import rustsim
 from strategies.adapters.rustsim import RustSimAdapter
 from sweep.cells import Cell, cells_from_json
+from sweep.compiled_tapes import open_compiled
 from sweep.decode_strategy import load_class
-from sweep.errors import DataError
+from sweep.engine import AUTO, COMPILED, DIRECT
+from sweep.errors import DataError, InputError
 from sweep.exchange import exchange_spec
 from sweep.job import TrialSpec
 from sweep.kernels import open_kernel
@@ -34,7 +36,7 @@ class CellRunner:
         payload: `{"tapes": [{"path", "content_hash", "instrument"}], "cells": [...], "seed",
             "strategy", "venue", "world", "objective"}`, sections as templates, in plain JSON; with
             recorded latencies also `"traces": {name: {"path", "hash"}}`, with a compiled strategy
-            `"kernels": folder`.
+            `"kernels": folder`. `"engine"` is auto if it is left out.
 
     Raises:
         DataError: A tape or a recorded latency is not the one that the plan was made for.
@@ -50,6 +52,8 @@ class CellRunner:
         self._kernel = open_kernel(payload["strategy"], payload.get("kernels"))
         self._traces = open_traces(payload.get("traces", {}))
         self._tapes = [_open_tape(tape) for tape in payload["tapes"]]
+        self._engine: str = payload.get("engine", AUTO)
+        self._compiled: dict[tuple[int, int, int], rustsim.CompiledTape | None] = {}
 
     @property
     def cells(self) -> tuple[Cell, ...]:
@@ -121,16 +125,15 @@ class CellRunner:
         sections = fill(self._sections, params)
         if certificates:
             sections["world"]["certificates"] = True
-        adapter = RustSimAdapter(
-            spec=exchange_spec(
-                self._instruments[cell.tape],
-                sections["venue"],
-                sections["world"] | {"is_naive": True} if is_naive else sections["world"],
-                seed=self._seed,
-                replication=cell.replication,
-                traces=self._traces,
-            )
+        spec = exchange_spec(
+            self._instruments[cell.tape],
+            sections["venue"],
+            sections["world"] | {"is_naive": True} if is_naive else sections["world"],
+            seed=self._seed,
+            replication=cell.replication,
+            traces=self._traces,
         )
+        adapter = RustSimAdapter(spec=spec)
         wanted = sections["strategy"]
         strategy = self._strategy(adapter, self._strategy.Params(**wanted["params"]))
         stop = cell.row_stop if row_stop is None else min(row_stop, cell.row_stop)
@@ -141,7 +144,28 @@ class CellRunner:
             strategy if self._kernel is None else self._kernel.bind(strategy),
             wake=wanted["wake"],
             samples=samples,
+            compiled=None if is_naive else self._compiled_rows(cell, spec, wanted["wake"]),
         )
+
+    def _compiled_rows(self, cell: Cell, spec: str, wake: str) -> rustsim.CompiledTape | None:
+        """Return the rows of a cell for the compiled engine, None if the direct one replays them.
+
+        Raises:
+            InputError: The study asks for the compiled engine, and it cannot replay them.
+        """
+        if self._engine == DIRECT:
+            return None
+        rows = (cell.tape, cell.row_start, cell.row_stop)
+        reason = None
+        if rows not in self._compiled:
+            reason = rustsim.needs_direct(spec, wake)
+            if reason is None:
+                self._compiled[rows] = open_compiled(self._tapes[cell.tape], *rows[1:])
+        compiled = self._compiled.get(rows)
+        if compiled is None and self._engine == COMPILED:
+            message = f"run.engine: {cell.slice} cannot be replayed on a compiled tape"
+            raise InputError(f"{message}: {reason or 'its rows cannot be compiled'}")
+        return compiled
 
     def _naive_metrics(self, params: Mapping[str, Scalar], cell: Cell) -> dict[str, float]:
         metrics = self.replay(params, cell, samples=0, is_naive=True).metrics
@@ -160,6 +184,7 @@ class CellRunner:
             "metrics": defined,
             "ledger": dict(result.ledger),
             "events": result.events,
+            "engine": result.engine,
             "engine_ns": result.engine_ns,
             "seconds": span_ns / NS_PER_S,
         }

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from sweep.commands import RUNS_DIR
+from sweep.compiled_tapes import make_compiled
+from sweep.engine import DIRECT
 from sweep.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_TRIALS_FAILED
 from sweep.job import SweepJob, SweepSummary, TrackingInfo
 from sweep.planning import StudyPlan, make_plan, write_plan
@@ -41,7 +43,10 @@ class _LaunchObserver(LiveObserver):
 
 def launch(options: argparse.Namespace) -> int:
     """Run the command `launch`."""
-    plan = make_plan(options.loaded, options.runs_dir, talk, jobs=os.cpu_count() or 1)
+    jobs = os.cpu_count() or 1
+    plan = make_plan(options.loaded, options.runs_dir, talk, jobs=jobs)
+    if plan.job.runner.payload["engine"] != DIRECT:
+        make_compiled(plan.job.runner.payload, jobs=jobs, tell=talk)
     # Workers, optimiser and tracking store cost seconds: a wrong study never gets here.
     from sweep.controller import run_sweep
 

@@ -19,7 +19,7 @@ PROBE_ROWS: Final = 200_000  # enough for a rate, not for a wait
 def plan(options: argparse.Namespace) -> int:
     """Run the command `plan`."""
     planned = make_plan(options.loaded, options.runs_dir, talk, jobs=os.cpu_count() or 1)
-    document = plan_document(planned, _probe_ns_per_event(planned))
+    document = plan_document(planned, *_probe(planned))
     if options.json:
         print(json.dumps(document, allow_nan=False))
     else:
@@ -27,18 +27,26 @@ def plan(options: argparse.Namespace) -> int:
     return EXIT_DONE
 
 
-def _probe_ns_per_event(planned: StudyPlan) -> float:
-    """Replay the head of one cell with parameters from the middle of the space."""
+def _probe(planned: StudyPlan) -> tuple[float, str]:
+    """Replay the head of one cell with parameters from the middle of the space.
+
+    Returns:
+        Nanoseconds per event, and the engine.
+    """
     from sweep.trial import CellRunner
 
     runner = CellRunner(planned.job.runner.payload)
     cell = runner.cells[0]
     stop = min(cell.row_start + PROBE_ROWS, cell.row_stop)
+    if stop < cell.row_stop:
+        # Compiled tapes end between two groups only.
+        tape = runner.tape(cell)
+        stop = tape.first_row_at(tape.exch_ns(stop)) or stop
     result = runner.replay(middle_params(planned.job.space), cell, row_stop=stop)
-    return result.engine_ns / max(1, result.events)
+    return result.engine_ns / max(1, result.events), result.engine
 
 
-def plan_document(planned: StudyPlan, ns_per_event: float) -> dict[str, Any]:
+def plan_document(planned: StudyPlan, ns_per_event: float, engine: str) -> dict[str, Any]:
     """Return the plan of a study as plain JSON values."""
     job: SweepJob = planned.job
     cells = planned.cells
@@ -58,6 +66,7 @@ def plan_document(planned: StudyPlan, ns_per_event: float) -> dict[str, Any]:
         "tape_bytes_mapped": sum(Path(tape["path"]).stat().st_size for tape in tapes),
         "backend": job.backend,
         "workers": job.workers,
+        "engine": engine,
         "ns_per_event": round(ns_per_event, 1),
         "trial_s": round(trial_s, 3),
         "eta_s": round(trial_s * job.trials / job.workers, 1),
@@ -85,6 +94,7 @@ def _show(document: dict[str, Any]) -> None:
     for path, space in document["space"].items():
         write(f"           {path}: {json.dumps(space)}\n")
     rate = 1e3 / document["ns_per_event"] if document["ns_per_event"] else 0.0
-    write(f"speed      {rate:.1f} million events/s per worker, measured on a sample\n")
+    engine = f"the {document['engine']} engine, measured on a sample"
+    write(f"speed      {rate:.1f} million events/s per worker on {engine}\n")
     workers = f"{document['workers']} worker(s), backend {document['backend']}"
     write(f"time       about {duration(document['eta_s'])} on {workers}\n")

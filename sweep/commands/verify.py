@@ -1,11 +1,12 @@
-"""`verify`: a recorded trial, replayed here and compared digest by digest."""
+"""`verify`: a recorded trial, replayed here on the other engine and compared digest by digest."""
 
 import argparse
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from sweep.engine import AUTO, COMPILED, DIRECT
 from sweep.errors import EXIT_DONE, EXIT_TRIALS_FAILED, InputError
 from sweep.job import TrialSpec
 from sweep.planning import code_parts
@@ -24,10 +25,17 @@ def verify(options: argparse.Namespace) -> int:
     _tell_changes(plan)
     from sweep.trial import CellRunner
 
-    runner = CellRunner(plan["runner"]["payload"])
+    stored = record["result"]
+    recorded_by = _engines(stored["cells"])
+    # What one engine made, the other one makes again: that both are right is worth more than one
+    # being right twice.
+    other = DIRECT if COMPILED in recorded_by else AUTO
+    runner = CellRunner(plan["runner"]["payload"] | {"engine": options.engine or other})
     trial = TrialSpec(number=record["trial"], attempt=record["attempt"], params=record["params"])
     result = runner.run(trial)
-    stored = record["result"]
+    replayed_by = _engines(result["cells"])
+    if options.engine is None and recorded_by == replayed_by == [DIRECT]:
+        talk("note: only the direct engine can replay this trial")
     differing = [
         f"{was['slice']}/{was['replication']}"
         for was, now in zip(stored["cells"], result["cells"], strict=True)
@@ -41,17 +49,31 @@ def verify(options: argparse.Namespace) -> int:
         "equal": is_equal,
         "recorded": stored["digest"],
         "replayed": result["digest"],
+        "engines_recorded": recorded_by,
+        "engines_replayed": replayed_by,
         "cells_differing": differing,
         "events": result["events"],
     }
     if options.json:
         print(json.dumps(document))
-    elif is_equal:
-        sys.stdout.write(f"trial {options.trial}: equal, {stored['digest']}\n")
+        return EXIT_DONE if is_equal else EXIT_TRIALS_FAILED
+    engines = f"recorded on {_words(recorded_by)}, replayed on {_words(replayed_by)}"
+    if is_equal:
+        sys.stdout.write(f"trial {options.trial}: equal, {stored['digest']}\n  {engines}\n")
     else:
         sys.stdout.write(f"trial {options.trial}: differs in {', '.join(differing)}\n")
+        sys.stdout.write(f"  {engines}\n")
         sys.stdout.write(f"  recorded {stored['digest']}\n  replayed {result['digest']}\n")
     return EXIT_DONE if is_equal else EXIT_TRIALS_FAILED
+
+
+def _engines(cells: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return which engines made some cells; records of old say nothing, and knew one engine."""
+    return sorted({cell.get("engine", DIRECT) for cell in cells})
+
+
+def _words(engines: Sequence[str]) -> str:
+    return f"the {' and the '.join(engines)} engine{'s' if len(engines) > 1 else ''}"
 
 
 def _tell_changes(plan: Mapping[str, Any]) -> None:

@@ -85,7 +85,13 @@ def test_override_changes_value_text_and_fingerprint(path: Path) -> None:
 
 @pytest.mark.parametrize(
     "override",
-    ["search.trials=400", "run.workers=2", "run.timeout_s=5", "tracking.uri=none"],
+    [
+        "search.trials=400",
+        "run.workers=2",
+        "run.timeout_s=5",
+        "run.engine=direct",
+        "tracking.uri=none",
+    ],
 )
 def test_what_shapes_no_result_is_not_in_the_fingerprint(path: Path, override: str) -> None:
     assert load_study(path, [override]).fingerprint == load_study(path).fingerprint

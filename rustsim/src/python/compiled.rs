@@ -41,6 +41,10 @@ impl CompiledTape {
 
 #[pymethods]
 impl CompiledTape {
+    /// Version of the form of files, which a program reads alone.
+    #[classattr]
+    const FORM: u32 = filter::tape::VERSION;
+
     /// Compile rows [start, stop) in memory.
     #[staticmethod]
     fn of(py: Python<'_>, tape: &Bound<'_, Tape>, start: usize, stop: usize) -> PyResult<Self> {

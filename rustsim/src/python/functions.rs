@@ -3,8 +3,10 @@
 use pyo3::prelude::*;
 
 use crate::error::Error;
+use crate::filter;
 use crate::latency::{LatencyModel, LatencySpec};
 use crate::queue::{QueueDecay, QueueSpec};
+use crate::replay::WakeFilter;
 use crate::rng;
 use crate::spec::SimSpec;
 
@@ -60,4 +62,12 @@ pub(crate) fn queue_probability_ahead(
 #[pyfunction]
 pub(crate) fn validate_spec(spec: &str) -> PyResult<String> {
     Ok(SimSpec::from_json(spec)?.to_json()?)
+}
+
+/// Why replays of a JSON spec with this wake filter need the direct engine; None if compiled tapes can replay them. Raise SpecError, ReplayError.
+#[pyfunction]
+#[pyo3(signature = (spec, wake="best"))]
+pub(crate) fn needs_direct(spec: &str, wake: &str) -> PyResult<Option<&'static str>> {
+    let spec = SimSpec::from_json(spec)?;
+    Ok(filter::needs_direct(&spec, WakeFilter::from_name(wake)?)?)
 }

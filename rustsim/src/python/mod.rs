@@ -44,7 +44,7 @@ mod rustsim {
     use super::file_hash::{FileHash, file_hash};
     #[pymodule_export]
     use super::functions::{
-        latency_quantile_ns, latency_quantiles_ns, philox4x32_10, philox4x64_10,
+        latency_quantile_ns, latency_quantiles_ns, needs_direct, philox4x32_10, philox4x64_10,
         queue_probability_ahead, validate_spec,
     };
     #[pymodule_export]
