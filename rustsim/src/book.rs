@@ -49,12 +49,22 @@ pub trait Book: std::fmt::Debug {
         Some(price)
     }
 
+    /// Returns the best bid and the best ask, [`NO_PRICE`] for an empty side.
+    #[inline]
+    fn touch(&self) -> [TickIndex; 2] {
+        [Side::Bid, Side::Ask].map(|side| self.best(side).unwrap_or(NO_PRICE))
+    }
+
     /// Returns both best prices if both sides show something.
     #[inline]
     fn two_sided(&self) -> Option<(TickIndex, TickIndex)> {
-        Some((self.best(Side::Bid)?, self.best(Side::Ask)?))
+        let [bid, ask] = self.touch();
+        (bid != NO_PRICE && ask != NO_PRICE).then_some((bid, ask))
     }
 }
+
+/// Stands for "no price"; no tape holds it.
+pub const NO_PRICE: TickIndex = TickIndex::MIN;
 
 /// Widest price range that a book covers, in ticks.
 pub const SPAN_MAX: i64 = 1 << 26;

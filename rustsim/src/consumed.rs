@@ -20,6 +20,8 @@ struct Entry {
 #[derive(Debug, Clone)]
 pub(crate) struct Consumed {
     half_life_ns: Option<Nanos>,
+    /// Counts entries that came and went.
+    changes: u64,
     entries: Vec<Entry>,
 }
 
@@ -27,6 +29,7 @@ impl Consumed {
     pub(crate) fn new(half_life_ns: Option<Nanos>) -> Self {
         Self {
             half_life_ns,
+            changes: 0,
             entries: Vec::new(),
         }
     }
@@ -34,6 +37,12 @@ impl Consumed {
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.entries.is_empty()
+    }
+
+    /// Returns another number whenever there are other levels.
+    #[inline]
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes
     }
 
     /// Returns the levels that own takers took from.
@@ -66,6 +75,7 @@ impl Consumed {
             .iter()
             .any(|e| e.side == side && e.price == price)
         {
+            self.changes += 1;
             self.entries.push(Entry {
                 side,
                 price,
@@ -113,6 +123,7 @@ impl Consumed {
     }
 
     pub(crate) fn clear(&mut self) {
+        self.changes += 1;
         self.entries.clear();
     }
 
@@ -135,6 +146,7 @@ impl Consumed {
             self.entries[index].units = units;
             self.entries[index].at_ns = now_ns;
         } else {
+            self.changes += 1;
             self.entries.remove(index);
         }
     }

@@ -7,15 +7,20 @@ use xxhash_rust::xxh3::Xxh3Default;
 
 use crate::types::OrderEvent;
 
+/// Records that are hashed at once: a hash of many bytes costs less than many hashes of few.
+const PIECE_BYTES: usize = 64 * 48;
+
 /// Running digest of one replay.
 #[derive(Clone, Default)]
 pub(crate) struct Digest {
     state: Xxh3Default,
+    /// What the state has not taken in yet.
+    rest: Vec<u8>,
 }
 
 impl std::fmt::Debug for Digest {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Digest({:032x})", self.state.digest128())
+        write!(f, "Digest({})", self.hex())
     }
 }
 
@@ -32,15 +37,26 @@ impl Digest {
         record[31] = event.reason as u8;
         record[32..40].copy_from_slice(&event.qty.to_le_bytes());
         record[40..48].copy_from_slice(&event.leaves.to_le_bytes());
-        self.state.update(&record);
+        self.add(&record);
     }
 
     pub(crate) fn add_integer(&mut self, value: i64) {
-        self.state.update(&value.to_le_bytes());
+        self.add(&value.to_le_bytes());
+    }
+
+    #[inline]
+    fn add(&mut self, bytes: &[u8]) {
+        self.rest.extend_from_slice(bytes);
+        if self.rest.len() >= PIECE_BYTES {
+            self.state.update(&self.rest);
+            self.rest.clear();
+        }
     }
 
     /// Returns 32 hex digits.
     pub(crate) fn hex(&self) -> String {
-        format!("{:032x}", self.state.digest128())
+        let mut state = self.state.clone();
+        state.update(&self.rest);
+        format!("{:032x}", state.digest128())
     }
 }

@@ -35,7 +35,7 @@ pub(crate) struct RestingOrder {
     pub(crate) post_only: bool,
     pub(crate) session: u8,
     /// Bounds of the queue position and of the fills, if they are kept.
-    pub(crate) certificate: Option<Certificate>,
+    pub(crate) certificate: Option<Box<Certificate>>,
     /// What the rows of orders say (model `l3`).
     pub(crate) place: Place,
 }
@@ -54,6 +54,13 @@ pub(crate) struct Place {
 impl RestingOrder {
     pub(crate) fn leaves(&self) -> Lots {
         self.total - self.filled
+    }
+
+    /// Changes the certificate, if there is one.
+    pub(crate) fn each_certificate(&mut self, change: impl FnOnce(&mut Certificate)) {
+        if let Some(certificate) = self.certificate.as_deref_mut() {
+            change(certificate);
+        }
     }
 
     /// The place is known from here on: the whole display is ahead.
@@ -87,6 +94,8 @@ impl RestingOrder {
 #[derive(Debug, Clone)]
 pub(crate) struct OrderQueue {
     side: Side,
+    /// Counts orders that came and went.
+    changes: u64,
     /// Prices alone, so that the check on every market row touches one line.
     prices: Vec<TickIndex>,
     orders: Vec<RestingOrder>,
@@ -96,9 +105,16 @@ impl OrderQueue {
     pub(crate) fn new(side: Side) -> Self {
         Self {
             side,
+            changes: 0,
             prices: Vec::new(),
             orders: Vec::new(),
         }
+    }
+
+    /// Returns another number whenever orders have come or gone.
+    #[inline]
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes
     }
 
     #[inline]
@@ -143,6 +159,7 @@ impl OrderQueue {
 
     /// Adds an order behind all own orders of its price.
     pub(crate) fn join(&mut self, order: RestingOrder) {
+        self.changes += 1;
         let position = self
             .prices
             .partition_point(|p| !self.side.is_better(order.price, *p));
@@ -151,12 +168,14 @@ impl OrderQueue {
     }
 
     pub(crate) fn remove(&mut self, index: usize) -> RestingOrder {
+        self.changes += 1;
         self.prices.remove(index);
         self.orders.remove(index)
     }
 
     /// Removes orders without leaves.
     pub(crate) fn drop_filled(&mut self) {
+        self.changes += 1;
         self.orders.retain(|order| order.leaves() > 0);
         self.prices.clear();
         self.prices
@@ -165,6 +184,7 @@ impl OrderQueue {
 
     /// Removes every order.
     pub(crate) fn take_all(&mut self) -> Vec<RestingOrder> {
+        self.changes += 1;
         self.prices.clear();
         std::mem::take(&mut self.orders)
     }

@@ -42,6 +42,11 @@ impl Book for LookupBook<'_> {
         self.place.best(side)
     }
 
+    #[inline]
+    fn touch(&self) -> [TickIndex; 2] {
+        self.place.bests()
+    }
+
     fn next_worse(&self, side: Side, price: TickIndex) -> Option<TickIndex> {
         self.place.next_worse(side, price)
     }

@@ -5,9 +5,9 @@
 
 use super::layout::{
     BLOCK_ROWS, Bests, Block, CHECKPOINT_CHUNKS, CHUNK_BLOCKS, ChunkHead, FAR_STAMP, FLAG_CLEARS,
-    FLAG_CONTINUES, FarStamp, LISTED, Level, NO_COLUMN, NO_PRICE, PackedPrint, Special, code_of,
+    FLAG_CONTINUES, FarStamp, LISTED, Level, NO_COLUMN, PackedPrint, Special, code_of,
 };
-use crate::book::LimitOrderBook;
+use crate::book::{LimitOrderBook, NO_PRICE};
 use crate::error::Result;
 use crate::recorded::RecordedBook;
 use crate::rows::{RowSource, rows_of_finished_times};

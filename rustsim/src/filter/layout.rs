@@ -16,6 +16,7 @@
 //! All numbers are in the order of this machine (little endian; others refuse the file). A block answers three questions without a look at its rows: which
 //! rows are at a given price (one comparison of 64 bytes), which change a best price, which are unusual.
 
+use crate::book::NO_PRICE;
 use crate::types::{KIND_CLEAR, KIND_LEVEL, KIND_TRADE, Nanos, Print, Side, Tick, TickIndex};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -27,8 +28,6 @@ pub const CHUNK_BLOCKS: usize = 64;
 pub const CHECKPOINT_CHUNKS: usize = 8;
 /// Levels a side that every block knows at its start.
 pub const LISTED: usize = 8;
-/// Stands for "no price".
-pub const NO_PRICE: TickIndex = TickIndex::MIN;
 /// Stands for "no such column".
 pub const NO_COLUMN: u32 = u32::MAX;
 /// Stands for a stamp that lies in the list of far ones.
@@ -354,4 +353,22 @@ pub fn below(row: usize) -> u64 {
 pub fn code_of(side: Side, price: TickIndex) -> u8 {
     let low = price.to_le_bytes()[0] & 127;
     ((side as u8) << 7) | low
+}
+
+/// Returns the first row of a block at or after `at_ns`.
+#[inline]
+#[must_use]
+pub fn first_at(block: &Block, at_ns: Nanos) -> usize {
+    if block.end_ns < at_ns {
+        return block.count as usize;
+    }
+    let since = at_ns.saturating_sub(block.start_ns);
+    let since = since.max(0).cast_unsigned();
+    // Divisors that the compiler knows: a division by any other number costs as much as the search.
+    let steps = match block.unit_ns {
+        1 => since,
+        1_000 => since.div_ceil(1_000),
+        _ => since.div_ceil(1_000_000),
+    };
+    block.time[..block.count as usize].partition_point(|time| u64::from(*time) < steps)
 }

@@ -28,13 +28,13 @@ use book::LookupBook;
 use place::Place;
 use sight::Following;
 use std::marker::PhantomData;
-pub use tape::CompiledTape;
+pub use tape::{CompiledTape, OpenTape};
 use walk::Walk;
 
 /// Looks the book up in a compiled tape.
 #[derive(Debug, Clone, Copy)]
 pub struct Compiled<'t> {
-    tape: PhantomData<&'t CompiledTape>,
+    tape: PhantomData<&'t OpenTape<'t>>,
 }
 
 impl<'t> Engine for Compiled<'t> {
@@ -66,7 +66,7 @@ impl<'t> SimulatedExchange<Compiled<'t>> {
     ///
     /// # Errors
     /// `Error::Spec` if the description is wrong or needs rows of another kind, `Error::Replay` if the tape is empty.
-    pub fn on(spec: SimSpec, tape: &'t CompiledTape, options: RunOptions) -> Result<Self> {
+    pub fn on(spec: SimSpec, tape: &'t OpenTape<'t>, options: RunOptions) -> Result<Self> {
         let link = Link::new(&spec.latency, Streams::new(spec.seed, spec.replication))?;
         let place = Place::start(tape)
             .ok_or_else(|| Error::Replay("the compiled tape holds no rows".into()))?;
@@ -81,7 +81,7 @@ impl<'t> SimulatedExchange<Compiled<'t>> {
 /// `Error::Replay` if the tape does not hold the rows or the strategy is to be woken for views that it does not have; else as [`crate::replay::replay`].
 pub fn replay_compiled<'t, S: Strategy + ?Sized>(
     mut exchange: SimulatedExchange<Compiled<'t>>,
-    tape: &'t CompiledTape,
+    tape: &'t OpenTape<'t>,
     stop_row: u64,
     span_ns: (Nanos, Nanos),
     filter: WakeFilter,
@@ -92,7 +92,7 @@ pub fn replay_compiled<'t, S: Strategy + ?Sized>(
             "a compiled tape cannot replay this: {reason}"
         )));
     }
-    let held = tape.rows();
+    let held = tape.rows.clone();
     let start = Place::start(tape).filter(|_| (held.start + 1..=held.end).contains(&stop_row));
     let (Some(start), Ok(first_row)) = (start, usize::try_from(held.start)) else {
         return Err(Error::Replay(format!(

@@ -4,18 +4,18 @@
 //! tells nothing, in the levels that it knows at its start; failing that, in earlier blocks back to a checkpoint.
 
 use super::layout::{
-    BLOCK_ROWS, Block, CHECKPOINT_CHUNKS, Chunk, FAR_STAMP, FLAG_CLEARS, LISTED, Level, NO_PRICE,
-    below, code_of,
+    BLOCK_ROWS, Block, CHECKPOINT_CHUNKS, Chunk, FAR_STAMP, FLAG_CLEARS, LISTED, Level,
+    below, code_of, first_at,
 };
-use super::tape::CompiledTape;
+use super::tape::OpenTape;
+use crate::book::NO_PRICE;
 use crate::types::{KIND_CLEAR, Nanos, Print, Side, TickIndex};
 use std::collections::BTreeMap;
 
 /// A place in a compiled tape: all rows before `row` of the block have happened, the others have not.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place<'t> {
-    tape: &'t CompiledTape,
-    pub(super) chunk: Chunk<'t>,
+    tape: &'t OpenTape<'t>,
     /// Number of the chunk.
     number: usize,
     /// Number of the block in its chunk.
@@ -27,20 +27,24 @@ pub(super) struct Place<'t> {
 
 impl<'t> Place<'t> {
     /// Returns the start of a tape, None if it has no rows.
-    pub(super) fn start(tape: &'t CompiledTape) -> Option<Self> {
-        (tape.chunk_count() > 0).then(|| Self::in_chunk(tape, 0))
+    pub(super) fn start(tape: &'t OpenTape<'t>) -> Option<Self> {
+        (!tape.chunks.is_empty()).then(|| Self::in_chunk(tape, 0))
     }
 
-    fn in_chunk(tape: &'t CompiledTape, number: usize) -> Self {
-        let chunk = tape.chunk(number);
+    fn in_chunk(tape: &'t OpenTape<'t>, number: usize) -> Self {
         Self {
             tape,
-            chunk,
             number,
             index: 0,
-            block: &chunk.blocks[0],
+            block: &tape.chunks[number].blocks[0],
             row: 0,
         }
+    }
+
+    /// Returns the chunk that it lies in.
+    #[inline]
+    pub(super) fn chunk(&self) -> &'t Chunk<'t> {
+        &self.tape.chunks[self.number]
     }
 
     /// Returns the tape number of the next row.
@@ -52,13 +56,13 @@ impl<'t> Place<'t> {
     /// Goes to the start of the next block; false, and nowhere, if there is none.
     #[inline]
     pub(super) fn enter_next_block(&mut self) -> bool {
-        if let Some(block) = self.chunk.blocks.get(self.index + 1) {
+        if let Some(block) = self.chunk().blocks.get(self.index + 1) {
             self.index += 1;
             self.block = block;
             self.row = 0;
             return true;
         }
-        self.number + 1 < self.tape.chunk_count() && {
+        self.number + 1 < self.tape.chunks.len() && {
             *self = Self::in_chunk(self.tape, self.number + 1);
             true
         }
@@ -70,10 +74,10 @@ impl<'t> Place<'t> {
                 return false;
             }
             *self = Self::in_chunk(self.tape, self.number - 1);
-            self.index = self.chunk.blocks.len();
+            self.index = self.chunk().blocks.len();
         }
         self.index -= 1;
-        self.block = &self.chunk.blocks[self.index];
+        self.block = &self.chunk().blocks[self.index];
         self.row = self.block.count as usize;
         true
     }
@@ -113,18 +117,36 @@ impl<'t> Place<'t> {
     #[inline]
     pub(super) fn stamp_ns(&self, row: usize) -> Nanos {
         let at_ns = Chunk::time_ns(self.block, row);
-        match self.chunk.stamps.get(self.index).map(|stamps| stamps[row]) {
+        match self.chunk().stamps.get(self.index).map(|stamps| stamps[row]) {
             None => at_ns,
             Some(FAR_STAMP) => {
                 let number = self.block.first_row + row as u64;
                 let found = self
-                    .chunk
+                    .chunk()
                     .far_stamps
                     .binary_search_by_key(&number, |far| far.row);
-                found.map_or(at_ns, |found| self.chunk.far_stamps[found].at_ns)
+                found.map_or(at_ns, |found| self.chunk().far_stamps[found].at_ns)
             }
             Some(ahead) => at_ns + i64::from(ahead),
         }
+    }
+
+    /// Returns how many rows of the block, from its first on, are stamped at or before `until_ns`. Stamps never fall within a tape.
+    #[inline]
+    pub(super) fn stamped_until(&self, until_ns: Nanos) -> usize {
+        if self.chunk().stamps.is_empty() {
+            return first_at(self.block, until_ns.saturating_add(1));
+        }
+        let (mut low, mut high) = (0, self.block.count as usize);
+        while low < high {
+            let middle = usize::midpoint(low, high);
+            if self.stamp_ns(middle) <= until_ns {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        low
     }
 
     /// Returns the rows of the block that set the size of a level, wherever the place is.
@@ -136,7 +158,7 @@ impl<'t> Place<'t> {
             return 0;
         }
         let mut rows = (self.tape.compare)(&block.code, code_of(side, price)) & block.sets;
-        if let Some(offsets) = self.chunk.offsets.get(block.offsets as usize) {
+        if let Some(offsets) = self.chunk().offsets.get(block.offsets as usize) {
             // Prices 128 apart share a code.
             let wanted = price - block.low[place];
             let mut left = rows;
@@ -155,7 +177,7 @@ impl<'t> Place<'t> {
     #[inline]
     pub(super) fn bests(&self) -> [TickIndex; 2] {
         let before = (self.block.best & below(self.row)).count_ones() as usize;
-        self.chunk.bests[self.block.bests as usize + before]
+        self.chunk().bests[self.block.bests as usize + before]
     }
 
     /// Returns the best price of a side.
@@ -168,7 +190,7 @@ impl<'t> Place<'t> {
     #[inline]
     pub(super) fn last_print(&self) -> Option<Print> {
         let before = (self.block.print & below(self.row)).count_ones() as usize;
-        self.chunk.prints[self.block.prints as usize + before].print()
+        self.chunk().prints[self.block.prints as usize + before].print()
     }
 
     /// Returns the displayed size of a level.
@@ -207,7 +229,7 @@ impl<'t> Place<'t> {
         let mut place = *self;
         loop {
             if place.index == 0
-                && let Some(levels) = place.chunk.checkpoint
+                && let Some(levels) = place.chunk().checkpoint
             {
                 let levels = levels[side as usize];
                 let found =
@@ -266,7 +288,7 @@ impl<'t> Place<'t> {
         while rows != 0 {
             let row = rows.trailing_zeros() as usize;
             rows &= rows - 1;
-            let (at, price) = self.chunk.level_of(block, row);
+            let (at, price) = self.chunk().level_of(block, row);
             let is_known = is_whole || worst.is_some_and(|worst| !side.is_better(worst, price));
             if at != side || !is_known {
                 continue;
@@ -298,7 +320,7 @@ impl<'t> Place<'t> {
             self.number / CHECKPOINT_CHUNKS * CHECKPOINT_CHUNKS,
         );
         let known = place
-            .chunk
+            .chunk()
             .checkpoint
             .map_or(&[][..], |all| all[side as usize]);
         let mut levels: BTreeMap<i64, Level> = known
@@ -306,7 +328,7 @@ impl<'t> Place<'t> {
             .map(|level| (side.rank(level.price), *level))
             .collect();
         while place.next_row() < self.next_row() {
-            let row = place.chunk.row(place.index, place.row);
+            let row = place.chunk().row(place.index, place.row);
             if row.kind == KIND_CLEAR {
                 levels.clear();
             } else if place.block.sets >> place.row & 1 != 0 && row.side == side as u8 {

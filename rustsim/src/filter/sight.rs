@@ -67,24 +67,17 @@ impl Sight for Following<'_> {
     }
 
     fn see(&mut self, seen: &mut View, now_ns: Nanos) -> bool {
-        // Stamps never fall, so a block is passed as a whole if its last group is seen.
         let until_ns = now_ns.saturating_sub(self.feed_ns);
         let mut place = self.seen;
         let mut newest = None;
         loop {
-            let mut shown = place.block.shown & !below(place.row);
-            let mut is_end = false;
-            while shown != 0 {
-                let row = shown.trailing_zeros() as usize;
-                if place.stamp_ns(row) > until_ns {
-                    is_end = true;
-                    break;
-                }
-                shown &= shown - 1;
-                place.row = row + 1;
+            let seen_rows = place.stamped_until(until_ns);
+            let shown = place.block.shown & !below(place.row) & below(seen_rows);
+            if shown != 0 {
+                place.row = 64 - shown.leading_zeros() as usize;
                 newest = Some(place);
             }
-            if is_end || !place.enter_next_block() {
+            if seen_rows < place.block.count as usize || !place.enter_next_block() {
                 break;
             }
         }

@@ -78,7 +78,7 @@ pub struct CompiledTape {
     chunks: Vec<Range<usize>>,
     rows: Range<u64>,
     carries: Carries,
-    pub(super) compare: Compare,
+    compare: Compare,
 }
 
 impl CompiledTape {
@@ -304,14 +304,30 @@ impl CompiledTape {
         self
     }
 
-    pub(super) fn chunk_count(&self) -> usize {
-        self.chunks.len()
+    /// Returns its chunks, each at hand.
+    ///
+    /// # Panics
+    /// Never: every chunk was read when the tape was opened.
+    #[must_use]
+    pub fn read(&self) -> OpenTape<'_> {
+        let bytes = self.bytes();
+        let chunk = |place: &Range<usize>| {
+            Chunk::read(&bytes[place.clone()]).expect("it was read when the tape was opened")
+        };
+        OpenTape {
+            chunks: self.chunks.iter().map(chunk).collect(),
+            rows: self.rows(),
+            compare: self.compare,
+        }
     }
+}
 
-    pub(super) fn chunk(&self, number: usize) -> Chunk<'_> {
-        let bytes = &self.bytes()[self.chunks[number].clone()];
-        Chunk::read(bytes).expect("every chunk was read when the tape was opened")
-    }
+/// The chunks of a compiled tape, for replays.
+#[derive(Debug)]
+pub struct OpenTape<'t> {
+    pub(super) chunks: Vec<Chunk<'t>>,
+    pub(super) rows: Range<u64>,
+    pub(super) compare: Compare,
 }
 
 fn halves(hash: u128) -> [u64; 2] {

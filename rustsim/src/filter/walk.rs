@@ -2,7 +2,7 @@
 
 use super::Compiled;
 use super::book::LookupBook;
-use super::layout::{BLOCK_ROWS, Block, Chunk, FLAG_CONTINUES, below};
+use super::layout::{Chunk, FLAG_CONTINUES, below, first_at};
 use super::place::Place;
 use crate::error::Result;
 use crate::matching::{Group, OwnLevels};
@@ -18,6 +18,14 @@ struct Concerns {
     rows: u64,
 }
 
+/// How many rows of a block lie before a time.
+#[derive(Clone, Copy, Debug, Default)]
+struct Limit {
+    first_row: u64,
+    before_ns: Nanos,
+    rows: usize,
+}
+
 /// Where the exchange stands.
 #[derive(Debug)]
 pub(super) struct Walk<'t> {
@@ -25,7 +33,10 @@ pub(super) struct Walk<'t> {
     /// First row that is not part of the run.
     stop_row: u64,
     own: OwnLevels,
+    /// Which own orders `own` knows.
+    own_changes: u64,
     concerns: Option<Concerns>,
+    limit: Limit,
     /// Rows of the group at hand that matching must see.
     rows: Vec<(Tick, u64)>,
 }
@@ -36,7 +47,9 @@ impl<'t> Walk<'t> {
             place: start,
             stop_row,
             own: OwnLevels::default(),
+            own_changes: 0,
             concerns: None,
+            limit: Limit::default(),
             rows: Vec::new(),
         }
     }
@@ -50,9 +63,30 @@ impl<'t> Walk<'t> {
     /// Takes in where own orders stand now.
     #[inline]
     fn refresh(&mut self, exchange: &SimulatedExchange<Compiled<'t>>) {
-        if exchange.matching.tell_own_levels(&mut self.own) {
+        let changes = exchange.matching.own_changes();
+        if self.own_changes != changes {
+            self.own_changes = changes;
+            exchange.matching.tell_own_levels(&mut self.own);
             self.concerns = None;
         }
+    }
+
+    /// Returns how many rows of the block at hand lie before a time.
+    #[inline]
+    fn limit(&mut self, before_ns: Nanos) -> usize {
+        let block = self.place.block;
+        if block.end_ns < before_ns {
+            return block.count as usize;
+        }
+        let known = self.limit;
+        if known.first_row != block.first_row || known.before_ns != before_ns {
+            self.limit = Limit {
+                first_row: block.first_row,
+                before_ns,
+                rows: first_at(block, before_ns),
+            };
+        }
+        self.limit.rows
     }
 
     /// Returns the rows of the block at hand that matching must see, wherever the place is.
@@ -95,25 +129,13 @@ impl<'t> Walk<'t> {
         while prints != 0 {
             let row = prints.trailing_zeros() as usize;
             prints &= prints - 1;
-            let (at, printed) = self.place.chunk.level_of(block, row);
+            let (at, printed) = self.place.chunk().level_of(block, row);
             if at == side && side.is_better(price, printed) {
                 rows |= 1 << row;
             }
         }
         rows
     }
-}
-
-/// Returns the first row of a block at or after `at_ns`.
-#[inline]
-fn first_at(block: &Block, at_ns: Nanos) -> usize {
-    if block.end_ns < at_ns {
-        return BLOCK_ROWS;
-    }
-    let since = at_ns.saturating_sub(block.start_ns);
-    let steps = since.max(0).cast_unsigned();
-    let steps = steps.div_ceil(u64::from(block.unit_ns));
-    block.time[..block.count as usize].partition_point(|time| u64::from(*time) < steps)
 }
 
 impl<'t> Market<Compiled<'t>> for Walk<'t> {
@@ -140,7 +162,7 @@ impl<'t> Market<Compiled<'t>> for Walk<'t> {
             while rows != 0 {
                 let row = rows.trailing_zeros() as usize;
                 rows &= rows - 1;
-                let tick = self.place.chunk.row(self.place.index, row);
+                let tick = self.place.chunk().row(self.place.index, row);
                 self.rows.push((tick, block.first_row + row as u64));
             }
             self.place.row = end;
@@ -175,10 +197,11 @@ impl<'t> Market<Compiled<'t>> for Walk<'t> {
         }
         self.refresh(exchange);
         let start_row = self.place.next_row();
+        let mut told_row = start_row;
         let mut is_best_changed = false;
         while !self.is_over() {
             let block = self.place.block;
-            let limit = first_at(block, before_ns).max(self.place.row);
+            let limit = self.limit(before_ns).max(self.place.row);
             let here = !below(self.place.row) & below(limit);
             let concerning = self.concerning() & here;
             let stops = concerning | block.best & here;
@@ -201,16 +224,23 @@ impl<'t> Market<Compiled<'t>> for Walk<'t> {
                 self.place.row = row;
                 break;
             }
+            let exch_ns = Chunk::time_ns(block, row);
             self.place.row = end;
             self.place.settle();
-            is_best_changed = true;
-            break;
+            let next_row = self.place.next_row();
+            let rows = next_row - told_row;
+            told_row = next_row;
+            if exchange.pass(&self.place, exch_ns, rows, true)? {
+                is_best_changed = true;
+                break;
+            }
         }
         let end_row = self.place.next_row();
-        let passed = usize::try_from(end_row - start_row).unwrap_or(usize::MAX);
-        if passed > 0 {
-            exchange.pass(&self.place, passed, is_best_changed)?;
+        if end_row > told_row {
+            let exch_ns = self.place.last_ns().unwrap_or(exchange.exch_ns);
+            exchange.pass(&self.place, exch_ns, end_row - told_row, false)?;
         }
+        let passed = usize::try_from(end_row - start_row).unwrap_or(usize::MAX);
         Ok((passed, is_best_changed))
     }
 }
@@ -226,10 +256,16 @@ impl Walk<'_> {
 }
 
 impl<'t> SimulatedExchange<Compiled<'t>> {
-    /// Goes on to a place behind rows that concern nothing but the book.
-    fn pass(&mut self, place: &Place<'t>, rows: usize, is_best_changed: bool) -> Result<()> {
+    /// Goes on to a place behind rows that concern nothing but the book, the last at `exch_ns`. Returns whether somebody may have to act.
+    #[inline]
+    fn pass(
+        &mut self,
+        place: &Place<'t>,
+        exch_ns: Nanos,
+        rows: u64,
+        is_best_changed: bool,
+    ) -> Result<bool> {
         *self.matching.book_mut() = LookupBook { place: *place };
-        let exch_ns = place.last_ns().unwrap_or(self.exch_ns);
         self.passed(exch_ns, rows, is_best_changed)
     }
 }

@@ -38,31 +38,23 @@ impl OwnLevels {
 }
 
 impl<B: Book> Matching<B> {
-    /// Tells where rows concern it; returns whether that is another answer than before.
+    /// Returns another number whenever rows concern it at other levels.
     #[inline]
-    pub(crate) fn tell_own_levels(&self, known: &mut OwnLevels) -> bool {
-        let mut place = 0;
-        let mut is_same = true;
-        let own = [Side::Bid, Side::Ask].into_iter().flat_map(|side| {
-            let prices = self.own[side as usize].prices().iter();
-            prices.map(move |price| (side, *price))
-        });
-        for level in own.chain(self.consumed.levels()) {
-            if known.levels.get(place) != Some(&level) {
-                is_same = false;
-                known.levels.truncate(place);
-                known.levels.push(level);
-            }
-            place += 1;
+    pub(crate) fn own_changes(&self) -> u64 {
+        let [bids, asks] = &self.own;
+        bids.changes() + asks.changes() + self.consumed.changes()
+    }
+
+    /// Tells where rows concern it.
+    pub(crate) fn tell_own_levels(&self, known: &mut OwnLevels) {
+        known.levels.clear();
+        for side in [Side::Bid, Side::Ask] {
+            let own = &self.own[side as usize];
+            known.best[side as usize] = own.best();
+            let prices = own.prices().iter();
+            known.levels.extend(prices.map(|price| (side, *price)));
         }
-        if known.levels.len() > place {
-            is_same = false;
-            known.levels.truncate(place);
-        }
-        if !is_same {
-            known.best = [Side::Bid, Side::Ask].map(|side| self.own[side as usize].best());
-        }
-        !is_same
+        known.levels.extend(self.consumed.levels());
     }
 
     /// Returns whether own orders may cross the book in any group, whatever its rows are.

@@ -2,7 +2,7 @@
 
 use super::certified::close_filled;
 use super::{Crossing, Matching, Outcome};
-use crate::book::Book;
+use crate::book::{Book, NO_PRICE};
 use crate::certificate::{Certificate, Certified};
 use crate::consumed::units;
 use crate::error::Result;
@@ -111,7 +111,7 @@ impl<B: Book> Matching<B> {
         for order in self.own.iter_mut().flat_map(OrderQueue::orders_mut) {
             order.ahead_before_decrease = None;
             order.sizes_behind.settle();
-            order.certificate.iter_mut().for_each(Certificate::forget);
+            order.each_certificate(Certificate::forget);
         }
     }
 
@@ -246,7 +246,10 @@ impl<B: Book> Matching<B> {
             });
         }
         if self.own[side as usize].holds(row.price) {
-            let is_visible = self.is_in_view(side, row.price);
+            // Only orders whose place is unknown ask for it, and the answer is not cheap.
+            let mut level = self.own[side as usize].level_mut(row.price).iter();
+            let is_visible = level.any(|order| order.knowledge == Knowledge::Unknown)
+                && self.is_in_view(side, row.price);
             let change = self.recorded.trade(side, row.price, row.qty)?;
             if self.by_join {
                 self.trade_own_by_join(row, side, change, is_visible, ordinal);
@@ -288,7 +291,7 @@ impl<B: Book> Matching<B> {
             {
                 order.ahead = ahead;
                 order.sizes_behind.put_back();
-                order.certificate.iter_mut().for_each(Certificate::restore);
+                order.each_certificate(Certificate::restore);
             }
         }
         self.trade_own_fill(row, side, Print::of(row, ordinal));
@@ -304,13 +307,13 @@ impl<B: Book> Matching<B> {
                 }
                 order.cap(change.after + rest);
                 ahead_of_last = order.ahead;
-                bounds_of_last = order.certificate.map_or((0, 0), |bounds| bounds.range());
+                bounds_of_last = order.certificate.as_ref().map_or((0, 0), |bounds| bounds.range());
             }
             if reordered {
                 // What is left of the decrease comes after the print.
                 let has_rest = is_followed && rest > 0;
                 order.ahead_before_decrease = has_rest.then_some(order.ahead);
-                order.certificate.iter_mut().for_each(|certificate| {
+                order.each_certificate(|certificate| {
                     if has_rest {
                         certificate.remember_rest();
                     } else {
@@ -409,8 +412,24 @@ impl<B: Book> Matching<B> {
         queue.drop_filled();
     }
 
-    #[inline(never)]
+    /// Fills own orders that the other side of the book has reached.
+    #[inline]
     pub(super) fn cross(&mut self, now_ns: Nanos) {
+        let [bids, asks] = &self.own;
+        let touch = self.recorded.book.touch();
+        let is_reached = |own: &OrderQueue, side: Side| {
+            let opposite = touch[side.opposite() as usize];
+            own.best()
+                .is_some_and(|best| opposite != NO_PRICE && side.reaches(best, opposite))
+        };
+        // What own takers left of the book may be less than it shows, but reaches no further.
+        if is_reached(bids, Side::Bid) || is_reached(asks, Side::Ask) {
+            self.cross_reached(now_ns);
+        }
+    }
+
+    #[cold]
+    fn cross_reached(&mut self, now_ns: Nanos) {
         for side in [Side::Bid, Side::Ask] {
             let Some(own_best) = self.own[side as usize].best() else {
                 continue;
@@ -516,7 +535,7 @@ pub(super) fn maker_fill(
     };
     Outcome {
         event,
-        fill: Some(fill),
+        fill: Some(Box::new(fill)),
         session: order.session,
     }
 }

@@ -29,7 +29,8 @@ use crate::types::{
 #[derive(Debug, Clone)]
 pub(crate) struct Outcome {
     pub(crate) event: OrderEvent,
-    pub(crate) fill: Option<FillInput>,
+    /// Rare, and several times as large as the event.
+    pub(crate) fill: Option<Box<FillInput>>,
     pub(crate) session: u8,
 }
 
@@ -282,7 +283,7 @@ impl<B: Book> Matching<B> {
         };
         self.output.push(Outcome {
             event,
-            fill: Some(fill),
+            fill: Some(Box::new(fill)),
             session: order.session,
         });
     }

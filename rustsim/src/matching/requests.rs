@@ -199,8 +199,8 @@ impl<B: Book> Matching<B> {
         });
         let open = incoming.total - incoming.filled;
         let certificate = self.certificates.is_some().then(|| {
-            let last = last.and_then(|last| last.certificate.as_ref());
-            Certificate::new(open, incoming.filled, displayed, last)
+            let last = last.and_then(|last| last.certificate.as_deref());
+            Box::new(Certificate::new(open, incoming.filled, displayed, last))
         });
         if in_view {
             self.arrivals.own_lots += open;

@@ -43,10 +43,11 @@ impl Job {
                 self.tape.exch_ns(self.rows.end - 1)?,
             );
             let stop_row = self.rows.end as u64;
-            let mut core = SimulatedExchange::on(self.spec, compiled, self.options)?;
+            let open = compiled.read();
+            let mut core = SimulatedExchange::on(self.spec, &open, self.options)?;
             shared.swap_host(core.host_mut());
             let outcomes =
-                replay_compiled(core, compiled, stop_row, span_ns, self.filter, strategy)?;
+                replay_compiled(core, &open, stop_row, span_ns, self.filter, strategy)?;
             return Ok((outcomes, COMPILED));
         }
         let prices = self.tape.price_range().unwrap_or((0, 0));

@@ -29,25 +29,28 @@ impl<E: Engine> SimulatedExchange<E> {
         Ok(is_scheduled)
     }
 
-    /// Goes on behind `rows` that concern nothing but the book, the last at `exch_ns`.
+    /// Goes on behind `rows` that concern nothing but the book, the last at `exch_ns`. Returns whether somebody may have to act.
+    #[inline]
     pub(crate) fn passed(
         &mut self,
         exch_ns: Nanos,
-        rows: usize,
+        rows: u64,
         is_best_changed: bool,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         self.exch_ns = exch_ns;
         self.group_ns = exch_ns;
-        self.events += rows as u64;
+        self.events += rows;
         self.is_view_stale |= self.is_instant;
         self.matching.pass_quiet();
+        let mut is_scheduled = false;
         if is_best_changed {
             self.matching.cross_after_quiet(exch_ns);
-            if !self.matching.output.is_empty() {
+            is_scheduled = !self.matching.output.is_empty();
+            if is_scheduled {
                 self.send_home()?;
             }
             self.mark(exch_ns)?;
         }
-        Ok(())
+        Ok(is_scheduled || is_best_changed && self.is_instant)
     }
 }
