@@ -124,8 +124,8 @@ pub(crate) trait Market<E: Engine> {
     /// Those of [`replay`].
     fn apply_next(&mut self, exchange: &mut SimulatedExchange<E>) -> Result<bool>;
 
-    /// Goes through groups before `before_ns` that concern nothing but the book, up to the first after which a best price is another. Returns how many
-    /// groups (or rows, where they are not told apart) that were, and whether a best price is another.
+    /// Goes through groups before `before_ns`, up to the first after which somebody may have to act; an engine may stop earlier. Returns how many groups
+    /// (or rows, where they are not told apart) that were, and whether somebody may have to act.
     ///
     /// # Errors
     /// Those of [`replay`].
@@ -310,12 +310,12 @@ impl Run {
         strategy: &mut S,
     ) -> Result<bool> {
         let before_ns = self.due_ns.min(self.end_ns.saturating_add(1));
-        let (used, is_best_changed) = market.pass_quiet(exchange, before_ns)?;
+        let (used, is_news) = market.pass_quiet(exchange, before_ns)?;
         if used == 0 {
             return Ok(false);
         }
         self.count_groups(u32::try_from(used).unwrap_or(u32::MAX), strategy)?;
-        if is_best_changed {
+        if is_news {
             self.due_ns = exchange.next_due_ns();
             if exchange.is_instant() && self.concerns_instantly(exchange) {
                 self.settle_instant(exchange, strategy, exchange.exch_ns, true)?;

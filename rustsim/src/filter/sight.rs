@@ -2,6 +2,7 @@
 
 use super::layout::below;
 use super::place::Place;
+use crate::book::NO_PRICE;
 use crate::host::View;
 use crate::schedule::NEVER;
 use crate::sight::{Heeds, Sight};
@@ -89,7 +90,7 @@ impl Sight for Following<'_> {
         if self.next_ns <= now_ns {
             self.next_ns = self.find_next();
         }
-        let [bid, ask] = [Side::Bid, Side::Ask].map(|side| self.seen.best(side));
+        let [bid, ask] = self.seen.bests().map(|price| (price != NO_PRICE).then_some(price));
         let lots = |side, price: Option<_>| price.map_or(0, |price| self.seen.size(side, price));
         *seen = View {
             exch_ns: newest.last_ns().unwrap_or(seen.exch_ns),

@@ -146,10 +146,96 @@ impl<'t> Market<Compiled<'t>> for Walk<'t> {
 
     fn apply_next(&mut self, exchange: &mut SimulatedExchange<Compiled<'t>>) -> Result<bool> {
         self.refresh(exchange);
+        Ok(self.apply_group(exchange)?.is_scheduled)
+    }
+
+    fn pass_quiet(
+        &mut self,
+        exchange: &mut SimulatedExchange<Compiled<'t>>,
+        before_ns: Nanos,
+    ) -> Result<(usize, bool)> {
+        self.refresh(exchange);
+        let start_row = self.place.next_row();
+        let mut told_row = start_row;
+        let mut is_news = false;
+        while !self.is_over() {
+            let block = self.place.block;
+            let limit = self.limit(before_ns).max(self.place.row);
+            let here = !below(self.place.row) & below(limit);
+            let concerning = self.concerning() & here;
+            let mut stops = concerning | block.best & here;
+            if exchange.matching.needs_every_group() {
+                stops = here;
+            }
+            if stops == 0 {
+                if limit < block.count as usize {
+                    self.place.row = limit;
+                    break;
+                }
+                self.place.row = block.count as usize;
+                if !self.place.enter_next_block() {
+                    break;
+                }
+                continue;
+            }
+            let row = stops.trailing_zeros() as usize;
+            let last = block.last & !below(row);
+            let end = last.trailing_zeros() as usize + 1;
+            let exch_ns = Chunk::time_ns(block, row);
+            if last != 0 && concerning & below(end) == 0 && !exchange.matching.needs_every_group()
+            {
+                // A best price is another, and nothing else concerns anybody.
+                self.place.row = end;
+                self.place.settle();
+                let next_row = self.place.next_row();
+                is_news = exchange.pass(&self.place, exch_ns, next_row - told_row, true)?;
+                told_row = next_row;
+            } else {
+                self.place.row = row;
+                let next_row = self.place.next_row();
+                if next_row > told_row {
+                    let exch_ns = self.place.last_ns().unwrap_or(exch_ns);
+                    exchange.pass(&self.place, exch_ns, next_row - told_row, false)?;
+                }
+                let applied = self.apply_group(exchange)?;
+                is_news = applied.is_scheduled || applied.is_seen && exchange.is_instant();
+                told_row = self.place.next_row();
+                self.refresh(exchange);
+            }
+            if is_news {
+                break;
+            }
+        }
+        let end_row = self.place.next_row();
+        if end_row > told_row {
+            let exch_ns = self.place.last_ns().unwrap_or(exchange.exch_ns);
+            exchange.pass(&self.place, exch_ns, end_row - told_row, false)?;
+        }
+        let passed = usize::try_from(end_row - start_row).unwrap_or(usize::MAX);
+        Ok((passed, is_news))
+    }
+}
+
+/// What came of a group that matching had to see.
+#[derive(Clone, Copy, Debug)]
+struct Applied {
+    /// Something new is under way.
+    is_scheduled: bool,
+    /// A strategy that sees the market as it happens may see another best price.
+    is_seen: bool,
+}
+
+impl<'t> Walk<'t> {
+    /// Lets matching see the group at hand.
+    fn apply_group(
+        &mut self,
+        exchange: &mut SimulatedExchange<Compiled<'t>>,
+    ) -> Result<Applied> {
         let start_row = self.place.next_row();
         let exch_ns = Chunk::time_ns(self.place.block, self.place.row);
         self.rows.clear();
         let (mut is_shown, mut is_several) = (false, self.is_inside_group());
+        let mut best = 0;
         loop {
             let block = self.place.block;
             let last = block.last & !below(self.place.row);
@@ -158,7 +244,9 @@ impl<'t> Market<Compiled<'t>> for Walk<'t> {
             } else {
                 last.trailing_zeros() as usize + 1
             };
-            let mut rows = self.concerning() & !below(self.place.row) & below(end);
+            let here = !below(self.place.row) & below(end);
+            best |= block.best & here;
+            let mut rows = self.concerning() & here;
             while rows != 0 {
                 let row = rows.trailing_zeros() as usize;
                 rows &= rows - 1;
@@ -177,71 +265,21 @@ impl<'t> Market<Compiled<'t>> for Walk<'t> {
         let end_row = self.place.next_row();
         is_several |= end_row > start_row + 1;
         self.place.settle();
+        let is_best_changed = best != 0 || exchange.matching.needs_every_group();
         let group = Group {
             exch_ns,
             start_row,
             end_row,
             is_several,
             is_shown,
+            is_best_changed,
         };
-        exchange.apply_touched(&self.rows, group)
-    }
-
-    fn pass_quiet(
-        &mut self,
-        exchange: &mut SimulatedExchange<Compiled<'t>>,
-        before_ns: Nanos,
-    ) -> Result<(usize, bool)> {
-        if exchange.matching.needs_every_group() {
-            return Ok((0, false));
-        }
-        self.refresh(exchange);
-        let start_row = self.place.next_row();
-        let mut told_row = start_row;
-        let mut is_best_changed = false;
-        while !self.is_over() {
-            let block = self.place.block;
-            let limit = self.limit(before_ns).max(self.place.row);
-            let here = !below(self.place.row) & below(limit);
-            let concerning = self.concerning() & here;
-            let stops = concerning | block.best & here;
-            if stops == 0 {
-                if limit < block.count as usize {
-                    self.place.row = limit;
-                    break;
-                }
-                self.place.row = block.count as usize;
-                if !self.place.enter_next_block() {
-                    break;
-                }
-                continue;
-            }
-            let row = stops.trailing_zeros() as usize;
-            let last = block.last & !below(row);
-            let end = last.trailing_zeros() as usize + 1;
-            if last == 0 || concerning & below(end) != 0 {
-                // Matching must see the group, or it goes on in the next block.
-                self.place.row = row;
-                break;
-            }
-            let exch_ns = Chunk::time_ns(block, row);
-            self.place.row = end;
-            self.place.settle();
-            let next_row = self.place.next_row();
-            let rows = next_row - told_row;
-            told_row = next_row;
-            if exchange.pass(&self.place, exch_ns, rows, true)? {
-                is_best_changed = true;
-                break;
-            }
-        }
-        let end_row = self.place.next_row();
-        if end_row > told_row {
-            let exch_ns = self.place.last_ns().unwrap_or(exchange.exch_ns);
-            exchange.pass(&self.place, exch_ns, end_row - told_row, false)?;
-        }
-        let passed = usize::try_from(end_row - start_row).unwrap_or(usize::MAX);
-        Ok((passed, is_best_changed))
+        let is_scheduled = exchange.apply_touched(&self.rows, group)?;
+        *exchange.matching.book_mut() = LookupBook { place: self.place };
+        Ok(Applied {
+            is_scheduled,
+            is_seen: is_shown && is_best_changed,
+        })
     }
 }
 

@@ -18,6 +18,8 @@ pub(crate) struct Group {
     pub(crate) is_several: bool,
     /// It is more than auction data.
     pub(crate) is_shown: bool,
+    /// A best price may be another after it.
+    pub(crate) is_best_changed: bool,
 }
 
 /// The levels at which rows concern own orders or memory of own takers.
@@ -84,7 +86,7 @@ impl<B: Book> Matching<B> {
         self.recorded.book.seek(group.end_row);
         self.indicative = !group.is_shown;
         self.crossing = if group.is_shown {
-            if resting {
+            if resting && group.is_best_changed {
                 self.cross(group.exch_ns);
             }
             Crossing::Settled

@@ -23,7 +23,9 @@ impl<E: Engine> SimulatedExchange<E> {
             self.send_home()?;
         }
         if group.is_shown {
-            self.mark(group.exch_ns)?;
+            if group.is_best_changed {
+                self.mark(group.exch_ns)?;
+            }
             self.is_view_stale |= self.is_instant;
         }
         Ok(is_scheduled)
