@@ -13,6 +13,7 @@ from benches.peers import PEERS
 from benches.report import ROOT
 
 STORED = ROOT / "benches" / "results" / "replay.json"
+SPREAD_MOST = 0.1
 PAGE = ROOT / "docs" / "performance.md"
 
 HEAD = """# Performance
@@ -30,7 +31,8 @@ READING = """
 
 - **Median** of {repeats} runs after one that warms, in CPU time (`first result`, `two workers` and
   the day under many parameter sets: wall time); **spread** is their range over the median. Above
-  a tenth, something else ran on the machine. **M/s** is a million events a second and core.
+  a tenth, something else ran on the machine, and the row should not be believed. **M/s**: million
+  events a second and core.
 - **Bar here**: what the house promises, for the speed of this machine. Bars are stated for one on
   which hftbacktest replays 21.3 million events a second; here it did {peer_rate} million, so this
   machine counts as {speed:.2f} of that one and times may be {slower:.2f} times as long. Ratios and
@@ -39,7 +41,8 @@ READING = """
   take the time of `replay only` off, and divide by the wakes, or by the orders, for the price of
   one. A maker that chases every best change costs several times as much, in every program.
 - **Engine** is what made the replay: `direct` keeps the book row by row, `compiled` works on a tape
-  whose book work was done once for all parameters. Results are the same.
+  whose book work was done once for all parameters. Results are the same. Rows without the word
+  "direct" are offered a compiled tape; `direct` in this column says that it could not be used.
 - Other programs: nanoseconds per event, and in brackets how many times ours. They do not do
   identical work: read it as the price of using each.
 """
@@ -59,8 +62,8 @@ of the compiled one. The *inventory maker* (`strategies/inventory_maker.py`) has
 a timer every second, and moves its orders by amendments.
 
 **Recorded days** are those of `../shared/data`; without them their rows are absent. Their makers
-quote a basis point or so from the mid (`benches/recorded_cases.py`). hftbacktest replays the same
-level updates and trades there.
+quote a basis point or so from the mid (`benches/recorded_cases.py`); best prices, as the strategy
+sees them, change in {recorded}. hftbacktest replays the same level updates and trades there.
 
 **Parameter sets** are neighbours of the maker's rules; the digest of each is that of its own direct
 replay. **First result**: a new process that has its imports maps the tapes of
@@ -130,10 +133,24 @@ def verdict(rows: list[Row], speed: float) -> str:
             for row in missed
         ]
         text += " Not met: " + "; ".join(listed) + "."
+    unsteady = [row.name for row in rows if row.runs and row.spread > SPREAD_MOST]
+    if unsteady:
+        text += f" Spread above {SPREAD_MOST:.0%}: " + ", ".join(unsteady) + "."
     absent = [f"{row.name} ({row.absent})" for row in rows if row.absent]
     if absent:
         text += " Not measured: " + "; ".join(absent) + "."
     return text + "\n"
+
+
+def recorded_shares(rows: list[Row]) -> str:
+    """Return how often a best price changes in each recording."""
+    shares = {
+        row.name.split(",")[0]: row.facts["best_change_share"]
+        for row in rows
+        if "best_change_share" in row.facts
+    }
+    told = [f"{share:.1%} of the events ({name})" for name, share in shares.items()]
+    return " and ".join(told) or "a share that was not measured"
 
 
 def page(document: Mapping[str, Any]) -> str:
@@ -154,7 +171,12 @@ def page(document: Mapping[str, Any]) -> str:
         READING.format(
             repeats=feed["repeats"], peer_rate=f"{21.3 * speed:.1f}", speed=speed, slower=1 / speed
         ),
-        DOING.format(rows=feed["rows"], share=feed["best_change_share"], **document["rules"]),
+        DOING.format(
+            rows=feed["rows"],
+            share=feed["best_change_share"],
+            recorded=recorded_shares(rows),
+            **document["rules"],
+        ),
         PEERS_HEAD,
         table(
             ("program", "version", "events", "orders", "how"),

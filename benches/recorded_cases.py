@@ -131,10 +131,10 @@ def feed_of(tape: rustsim.Tape) -> Feed:
 def measure_recording(recording: Recording, core: int, repeats: int) -> list[Row]:
     """Return its rows; without the file they are absent."""
     names = [
-        f"{recording.name}, compiled maker, compiled engine",
-        f"{recording.name}, compiled maker, direct engine",
+        f"{recording.name}, compiled maker",
+        f"{recording.name}, compiled maker, direct",
     ]
-    times = f"{recording.name}, direct over compiled engine"
+    times = f"{recording.name}, direct engine over compiled engine"
     if not recording.path.exists():
         warn(f"NO {recording.name}: {recording.path} is not there (SWEEP_SHARED_DATA names it)")
         why = f"{recording.file} is not at hand"
@@ -159,7 +159,7 @@ def measure_recording(recording: Recording, core: int, repeats: int) -> list[Row
         ),
         Case(name=names[1], make=make, group=recording.name, peer_row="maker"),
         Case(
-            name=f"{recording.name}, maker in plain Python, compiled engine",
+            name=f"{recording.name}, maker in plain Python",
             make=plain_maker(recording.rules),
             group=recording.name,
             is_compiled=True,

@@ -85,8 +85,8 @@ def cases() -> list[Case]:
     best, every = "maker, best changes", "maker, every message"
     tape = {"is_compiled": True}
     return [
-        case("replay only, direct engine", nobody, "replay", bar_ns=1_000 / 120, peer_row="replay"),
-        case("replay only, compiled engine", nobody, "replay", peer_row="replay", **tape),
+        case("replay only, direct", nobody, "replay", bar_ns=1_000 / 120, peer_row="replay"),
+        case("replay only", nobody, "replay", peer_row="replay", **tape),
         case("compiled maker, direct", kernel, best, bar_ns=1_000 / 75, peer_row="maker"),
         case("compiled maker", kernel, best, bar_ns=1_000 / 80, peer_row="maker", **tape),
         case("compiled maker, every message", kernel, every, wake="every", bar_ns=20.0, **tape),

@@ -1,15 +1,15 @@
 """Rows about workers: two at a time, the first result of a new one, a day under many parameters."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import rustsim
 from benches.bench_row import Row
 from benches.recorded_cases import TXF, import_recording, spec_of
-from benches.replay_cases import BUILD, SPEC
+from benches.replay_cases import BUILD, SPEC, check_equal, kernel_maker
 from benches.report import ROOT
 from benches.worker_probe import Busy, ask, together
+from strategies.adapters.rustsim import RustSimAdapter
 from sweep.planning import make_plan, middle_params
 from sweep.studyfile import load_study
 
@@ -18,6 +18,7 @@ STUDY = ROOT / "experiments" / "quickstart.yaml"
 TWO_BAR = 1.9
 FIRST_RESULT_BAR_S = 0.3
 DAY_BAR_S_PER_SET = 5.0 / 1_000
+DAY_CHECKS = 8  # sets of each worker that are replayed again
 TWO_ROW = "two workers on two cores, over one"
 
 
@@ -46,33 +47,47 @@ def compiled_parts(tape: rustsim.Tape, spans: Sequence[tuple[int, int]]) -> list
     return parts
 
 
+def check_worker(
+    tape: rustsim.Tape, job: Mapping[str, Any], digests: Sequence[Sequence[str]], step: int
+) -> None:
+    """Stop unless every `step`-th set of a worker gave what the direct engine gives here."""
+    for at in range(0, len(job["sets"]), step):
+        for (start, stop, _), digest in zip(job["parts"], digests[at], strict=True):
+            gateway = RustSimAdapter.from_spec(job["spec"])
+            trader = kernel_maker(job["sets"][at])(gateway)
+            direct = gateway.replay(tape, start, stop, trader).digest
+            check_equal({"direct": (direct,), "worker": (digest,)}, f"set {at} of a worker")
+
+
 def measure_two(
     tape: rustsim.Tape, rules: Mapping[str, Any], cores: Sequence[int], repeats: int
 ) -> Row:
     """Return how much more two workers do than one."""
     if len(cores) < 2:
         return Row(name=TWO_ROW, unit="times", absent="this machine offers one core")
-    job = {
+    job: dict[str, Any] = {
         "tape": tape.path,
         "parts": compiled_parts(tape, [(0, tape.row_count)]),
         "sets": parameter_sets(rules, 8),
         "spec": SPEC,
     }
     workers = [Busy(job | {"core": core}) for core in cores[:2]]
-    runs, digests = [], set()
+    runs, found = [], []
     try:
         together(workers)  # warms
         for _ in range(repeats):
             alone = [together([worker])[0] for worker in workers]
             both = together(workers)
-            digests |= {found["digest"] for found in (*alone, *both)}
-            mean = sum(found["seconds"] for found in alone) / len(alone)
-            runs.append(2 * mean / max(found["seconds"] for found in both))
+            found += [*alone, *both]
+            mean = sum(run["seconds"] for run in alone) / len(alone)
+            runs.append(2 * mean / max(run["seconds"] for run in both))
     finally:
         for worker in workers:
             worker.close()
-    if len(digests) != 1:
-        raise RuntimeError(f"Workers disagree: {digests}")
+    for run in found:
+        check_worker(tape, job, run["digests"], step=1 if run is found[0] else len(job["sets"]))
+        if run["digests"] != found[0]["digests"]:
+            raise RuntimeError("Workers disagree")
     return Row(
         name=TWO_ROW,
         unit="times",
@@ -117,20 +132,21 @@ def measure_day(cores: Sequence[int], count: int) -> Row:
     info = import_recording(TXF)
     tape = rustsim.Tape.open(str(info.path))
     spans = [(part.row_start, part.row_stop) for part in info.sessions]
-    job = {
-        "tape": str(Path(info.path)),
+    job: dict[str, Any] = {
+        "tape": str(info.path),
         "parts": compiled_parts(tape, spans),
         "spec": spec_of(info, tape),
     }
     sets = parameter_sets(TXF.rules, count)
-    workers = [
-        Busy(job | {"core": core, "sets": sets[at :: len(cores)]}) for at, core in enumerate(cores)
-    ]
+    jobs = [job | {"core": core, "sets": sets[at :: len(cores)]} for at, core in enumerate(cores)]
+    workers = [Busy(each) for each in jobs]
     try:
         found = together(workers)
     finally:
         for worker in workers:
             worker.close()
+    for each, run in zip(jobs, found, strict=True):
+        check_worker(tape, each, run["digests"], step=max(1, len(each["sets"]) // DAY_CHECKS))
     seconds = max(run["seconds"] for run in found)
     return Row(
         name=name,

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from benches.bench_row import Row, cells, row_from
+from benches.peers import FASTMM, run_peer, speed_of
 from benches.performance_page import PAGE, STORED, page, verdict
 from benches.replay_cases import check_equal
 
@@ -60,3 +61,30 @@ def test_different_results_stop_the_benchmark() -> None:
     check_equal({"direct": ("a", "b"), "compiled": ("a", "b")}, "maker")
     with pytest.raises(RuntimeError, match="maker: different results"):
         check_equal({"direct": ("a", "b"), "compiled": ("a", "c")}, "maker")
+
+
+def test_program_that_is_not_there_is_told_with_the_command_to_install_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(FASTMM.variable, str(tmp_path / "python"))
+    found = run_peer(FASTMM, tmp_path / "feed.npy", 0, 1, 10, {})
+    assert found["absent"] == "not installed"
+    assert found["install"] == (
+        "python3 -m venv build/fastmm && build/fastmm/bin/pip install 'fastmm-engine[hot]==0.9.0'"
+    )
+    assert "!!! NO FastMM" in capsys.readouterr().err
+
+
+def test_speed_of_a_machine_is_that_of_the_reference() -> None:
+    runs = {"rows": {"replay": {"ns": [90.0, 2_000 / 21.3, 100.0]}}}
+    assert speed_of(runs) == pytest.approx(0.5)
+    assert speed_of({"absent": "not installed"}) == 1.0
+
+
+def test_page_names_missing_programs_and_recordings() -> None:
+    document = json.loads(STORED.read_text())
+    document["peers"][FASTMM.name] = {"absent": "not installed", "install": FASTMM.install}
+    document["rows"].append(Row(name="TXF day", absent="no file").document())
+    text = page(document)
+    assert f"| FastMM | not installed |  |  | `{FASTMM.install}`" in text
+    assert "Not measured: TXF day (no file)." in text
