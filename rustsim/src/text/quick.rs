@@ -80,6 +80,7 @@ impl Quick {
         let fields = Fields {
             window,
             starts: self.cuts.starts(index, lines),
+            lines,
             step: self.codes.len(),
             is_last: index + 1 == self.codes.len(),
         };
@@ -107,6 +108,7 @@ struct Fields<'a> {
     window: &'a [u8],
     /// Where fields of the stretch start: the first of them this column's, every `step`-th one again.
     starts: &'a [u32],
+    lines: usize,
     step: usize,
     is_last: bool,
 }
@@ -115,8 +117,12 @@ struct Fields<'a> {
 impl Fields<'_> {
     #[inline(never)]
     fn steps(self, grid: Grid, numbers: &mut Vec<i64>) -> Option<()> {
+        let is_finest = grid.denominator == 1;
         self.read(numbers, |start, end| {
             number_of(self.window, start, end, |decimal| {
+                if is_finest && decimal.places == 0 {
+                    return decimal.mantissa.checked_mul(grid.numerator);
+                }
                 number::steps(decimal, grid)
             })
         })
@@ -159,19 +165,23 @@ impl Fields<'_> {
         clippy::inline_always,
         reason = "a call per field would cost as much as the field"
     )]
-    fn read<T>(
+    fn read<T: Copy + Default>(
         self,
         values: &mut Vec<T>,
         mut value: impl FnMut(usize, usize) -> Option<T>,
     ) -> Option<()> {
-        for pair in self.starts.windows(2).step_by(self.step) {
+        // Room first: asking for each value whether there is some would cost as much as the value.
+        let rows = values.len();
+        values.resize(rows + self.lines, T::default());
+        let pairs = self.starts.windows(2).step_by(self.step);
+        for (slot, pair) in values[rows..].iter_mut().zip(pairs) {
             let start = (pair[0] as usize).wrapping_add(BYTES_BEFORE);
             let mut end = (pair[1] as usize).wrapping_add(BYTES_BEFORE - 1);
             // The end of a line may be two bytes long.
             if self.is_last && end > start && self.window[end - 1] == b'\r' {
                 end -= 1;
             }
-            values.push(value(start, end)?);
+            *slot = value(start, end)?;
         }
         Some(())
     }
