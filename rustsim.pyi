@@ -546,6 +546,24 @@ class SimulatedExchange:
 def needs_direct(spec: str, wake: str = "best") -> str | None:
     """Why replays of a JSON spec with this wake filter need the direct engine; None if they can be made on a CompiledTape. Raise SpecError, ReplayError."""
 
+def replay_lanes(
+    exchanges: Sequence[SimulatedExchange],
+    strategies: Sequence[Any],
+    tape: Tape,
+    start: int,
+    stop: int,
+    *,
+    compiled: CompiledTape,
+    wake: str = "best",
+    samples: int = 200,
+    log: bool = False,
+) -> list[ReplayResult]:
+    """Replay rows [start, stop) of a compiled tape with several fresh exchanges side by side, each with its strategy.
+
+    Each result is what the exchange's own replay would give; the tape is fetched from memory once. engine_ns is the mean over all. Raise what the first
+    failing strategy raised, and ReplayError if a replay cannot be made on this compiled tape; nothing is replayed then.
+    """
+
 def philox4x32_10(counter: Sequence[int], key: Sequence[int]) -> list[int]:
     """One Philox 4x32-10 block."""
 

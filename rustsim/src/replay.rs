@@ -213,6 +213,7 @@ pub fn replay<R: RowSource, S: Strategy + ?Sized>(
 }
 
 /// One strategy on its way through the market.
+#[derive(Debug)]
 pub(crate) struct Run {
     end_ns: Nanos,
     filter: WakeFilter,

@@ -9,6 +9,7 @@
 
 pub mod book;
 pub mod build;
+pub mod lanes;
 pub mod layout;
 pub mod mask;
 mod place;
@@ -19,17 +20,17 @@ mod walk;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::link::Link;
-use crate::replay::{Run, Strategy, WakeFilter};
+use crate::replay::{Strategy, WakeFilter};
 use crate::rng::Streams;
 use crate::sim::{Outcomes, RunOptions, SimulatedExchange};
 use crate::spec::{SimSpec, World};
 use crate::types::Nanos;
 use book::LookupBook;
+use lanes::Lane;
 use place::Place;
 use sight::Following;
 use std::marker::PhantomData;
 pub use tape::{CompiledTape, OpenTape};
-use walk::Walk;
 
 /// Looks the book up in a compiled tape.
 #[derive(Debug, Clone, Copy)]
@@ -80,28 +81,14 @@ impl<'t> SimulatedExchange<Compiled<'t>> {
 /// # Errors
 /// `Error::Replay` if the tape does not hold the rows or the strategy is to be woken for views that it does not have; else as [`crate::replay::replay`].
 pub fn replay_compiled<'t, S: Strategy + ?Sized>(
-    mut exchange: SimulatedExchange<Compiled<'t>>,
+    exchange: SimulatedExchange<Compiled<'t>>,
     tape: &'t OpenTape<'t>,
     stop_row: u64,
     span_ns: (Nanos, Nanos),
     filter: WakeFilter,
     strategy: &mut S,
 ) -> Result<Outcomes> {
-    if let Some(reason) = needs_direct(exchange.spec(), filter)? {
-        return Err(Error::Replay(format!(
-            "a compiled tape cannot replay this: {reason}"
-        )));
-    }
-    let held = tape.rows.clone();
-    let start = Place::start(tape).filter(|_| (held.start + 1..=held.end).contains(&stop_row));
-    let (Some(start), Ok(first_row)) = (start, usize::try_from(held.start)) else {
-        return Err(Error::Replay(format!(
-            "rows up to {stop_row} are asked for, and the compiled tape holds {held:?}"
-        )));
-    };
-    let mut run = Run::begin(&mut exchange, span_ns, first_row, filter, strategy)?;
-    let mut walk = Walk::new(start, stop_row);
-    run.drive(&mut walk, true, &mut exchange, strategy)?;
-    Run::end(&mut exchange, strategy)?;
-    exchange.finish()
+    let mut lane = Lane::begin(exchange, tape, stop_row, span_ns, filter, strategy)?;
+    lane.advance(stop_row)?;
+    lane.finish()
 }

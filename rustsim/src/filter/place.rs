@@ -4,8 +4,8 @@
 //! tells nothing, in the levels that it knows at its start; failing that, in earlier blocks back to a checkpoint.
 
 use super::layout::{
-    BLOCK_ROWS, Block, CHECKPOINT_CHUNKS, Chunk, FAR_STAMP, FLAG_CLEARS, LISTED, Level,
-    below, code_of, first_at,
+    BLOCK_ROWS, Block, CHECKPOINT_CHUNKS, Chunk, FAR_STAMP, FLAG_CLEARS, LISTED, Level, below,
+    code_of, first_at,
 };
 use super::tape::OpenTape;
 use crate::book::NO_PRICE;
@@ -117,7 +117,12 @@ impl<'t> Place<'t> {
     #[inline]
     pub(super) fn stamp_ns(&self, row: usize) -> Nanos {
         let at_ns = Chunk::time_ns(self.block, row);
-        match self.chunk().stamps.get(self.index).map(|stamps| stamps[row]) {
+        match self
+            .chunk()
+            .stamps
+            .get(self.index)
+            .map(|stamps| stamps[row])
+        {
             None => at_ns,
             Some(FAR_STAMP) => {
                 let number = self.block.first_row + row as u64;

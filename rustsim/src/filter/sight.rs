@@ -90,7 +90,10 @@ impl Sight for Following<'_> {
         if self.next_ns <= now_ns {
             self.next_ns = self.find_next();
         }
-        let [bid, ask] = self.seen.bests().map(|price| (price != NO_PRICE).then_some(price));
+        let [bid, ask] = self
+            .seen
+            .bests()
+            .map(|price| (price != NO_PRICE).then_some(price));
         let lots = |side, price: Option<_>| price.map_or(0, |price| self.seen.size(side, price));
         *seen = View {
             exch_ns: newest.last_ns().unwrap_or(seen.exch_ns),

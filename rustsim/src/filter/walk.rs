@@ -30,7 +30,7 @@ struct Limit {
 #[derive(Debug)]
 pub(super) struct Walk<'t> {
     place: Place<'t>,
-    /// First row that is not part of the run.
+    /// First row that is not at hand.
     stop_row: u64,
     own: OwnLevels,
     /// Which own orders `own` knows.
@@ -42,10 +42,10 @@ pub(super) struct Walk<'t> {
 }
 
 impl<'t> Walk<'t> {
-    pub(super) fn new(start: Place<'t>, stop_row: u64) -> Self {
+    pub(super) fn new(start: Place<'t>) -> Self {
         Self {
             place: start,
-            stop_row,
+            stop_row: 0,
             own: OwnLevels::default(),
             own_changes: 0,
             concerns: None,
@@ -54,7 +54,12 @@ impl<'t> Walk<'t> {
         }
     }
 
-    /// Returns whether the run is over.
+    /// Says where to stop: the groups before that row are at hand.
+    pub(super) fn set_stop(&mut self, stop_row: u64) {
+        self.stop_row = stop_row;
+    }
+
+    /// Returns whether no group is at hand.
     #[inline]
     fn is_over(&self) -> bool {
         self.place.next_row() >= self.stop_row
@@ -182,8 +187,7 @@ impl<'t> Market<Compiled<'t>> for Walk<'t> {
             let last = block.last & !below(row);
             let end = last.trailing_zeros() as usize + 1;
             let exch_ns = Chunk::time_ns(block, row);
-            if last != 0 && concerning & below(end) == 0 && !exchange.matching.needs_every_group()
-            {
+            if last != 0 && concerning & below(end) == 0 && !exchange.matching.needs_every_group() {
                 // A best price is another, and nothing else concerns anybody.
                 self.place.row = end;
                 self.place.settle();
@@ -227,10 +231,7 @@ struct Applied {
 
 impl<'t> Walk<'t> {
     /// Lets matching see the group at hand.
-    fn apply_group(
-        &mut self,
-        exchange: &mut SimulatedExchange<Compiled<'t>>,
-    ) -> Result<Applied> {
+    fn apply_group(&mut self, exchange: &mut SimulatedExchange<Compiled<'t>>) -> Result<Applied> {
         let start_row = self.place.next_row();
         let exch_ns = Chunk::time_ns(self.place.block, self.place.row);
         self.rows.clear();

@@ -307,7 +307,10 @@ impl<B: Book> Matching<B> {
                 }
                 order.cap(change.after + rest);
                 ahead_of_last = order.ahead;
-                bounds_of_last = order.certificate.as_ref().map_or((0, 0), |bounds| bounds.range());
+                bounds_of_last = order
+                    .certificate
+                    .as_ref()
+                    .map_or((0, 0), |bounds| bounds.range());
             }
             if reordered {
                 // What is left of the decrease comes after the print.

@@ -10,11 +10,12 @@ use pyo3::types::PyTuple;
 use super::compiled::CompiledTape;
 use super::kernel::Kernel;
 use super::result::ReplayResult;
-use super::run::{DIRECT, Job};
+use super::run::{COMPILED, DIRECT, Given, Job, run_side_by_side};
 use super::strategy::PyStrategy;
 use super::tape::Tape;
 use super::values::{MarketView, OrderEvent, Shared};
 use crate::error::{Error, Result};
+use crate::filter::needs_direct;
 use crate::gateway::ExecutionGateway;
 use crate::image::image_rows;
 use crate::latency::LatencySpec;
@@ -432,20 +433,119 @@ impl SimulatedExchange {
         job: Job,
         strategy: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<(Outcomes, &'static str)> {
+        let mut given = self.take(py, strategy)?;
         let shared = Arc::clone(&self.shared);
+        let done = py.detach(|| job.run(&shared, &mut given));
+        match done {
+            Ok(done) => {
+                given.blame(None);
+                Ok(done)
+            }
+            Err(error) => Err(given
+                .blame(Some(error))
+                .unwrap_or_else(|| Error::Replay("ended without saying why".into()).into())),
+        }
+    }
+
+    /// Takes a strategy over from Python.
+    fn take(&self, py: Python<'_>, strategy: Option<&Bound<'_, PyAny>>) -> PyResult<Given> {
         let Some(strategy) = strategy else {
-            return Ok(py.detach(|| job.run(&shared, &mut Spectator))?);
+            return Ok(Given::Nothing(Spectator));
         };
         if let Ok(kernel) = strategy.cast::<Kernel>() {
-            return kernel
-                .get()
-                .run(|strategy| py.detach(|| job.run(&shared, strategy)));
+            return Ok(Given::Compiled(
+                kernel.get().lend(),
+                kernel.clone().unbind(),
+            ));
         }
-        let mut strategy =
-            PyStrategy::new(strategy, self.view.clone_ref(py), Arc::clone(&self.shared))?;
-        let done = py.detach(|| job.run(&shared, &mut strategy));
-        done.map_err(|error| strategy.take_raised().unwrap_or_else(|| error.into()))
+        let shared = Arc::clone(&self.shared);
+        let strategy = PyStrategy::new(strategy, self.view.clone_ref(py), shared)?;
+        Ok(Given::Hooks(strategy))
     }
+}
+
+/// Replay rows [start, stop) of a compiled tape with several exchanges side by side, each with its strategy.
+#[pyfunction]
+#[pyo3(signature = (exchanges, strategies, tape, start, stop, *, compiled, wake="best", samples=200, log=false))]
+#[allow(clippy::too_many_arguments, reason = "the face of a replay")]
+pub(crate) fn replay_lanes(
+    py: Python<'_>,
+    exchanges: Vec<Bound<'_, SimulatedExchange>>,
+    strategies: Vec<Bound<'_, PyAny>>,
+    tape: &Bound<'_, Tape>,
+    start: usize,
+    stop: usize,
+    compiled: &Bound<'_, CompiledTape>,
+    wake: &str,
+    samples: usize,
+    log: bool,
+) -> PyResult<Vec<ReplayResult>> {
+    if exchanges.len() != strategies.len() {
+        return Err(PyValueError::new_err(format!(
+            "strategies: expected one for each of {} exchanges, found {}",
+            exchanges.len(),
+            strategies.len()
+        )));
+    }
+    let filter = WakeFilter::from_name(wake)?;
+    let mapped = tape.get().shared();
+    let rows = start..stop;
+    if !compiled.get().holds(&mapped, &rows)? {
+        return Err(Error::Replay(format!(
+            "rows {start} to {stop} cannot be replayed on this compiled tape: it must be of the same tape, start there, and not cut a group"
+        ))
+        .into());
+    }
+    let options = RunOptions {
+        samples,
+        keep_log: log,
+        has_local: mapped.has_local(),
+        has_join: mapped.has_join(),
+        is_watched: true,
+    };
+    let mut jobs = Vec::with_capacity(exchanges.len());
+    let mut given = Vec::with_capacity(exchanges.len());
+    for (exchange, strategy) in exchanges.iter().zip(&strategies) {
+        let exchange = exchange.get();
+        if let Some(reason) = needs_direct(&exchange.spec, filter)? {
+            return Err(
+                Error::Replay(format!("a compiled tape cannot replay this: {reason}")).into(),
+            );
+        }
+        given.push(exchange.take(py, Some(strategy))?);
+        jobs.push((exchange.spec.clone(), options, Arc::clone(&exchange.shared)));
+    }
+    for (index, exchange) in exchanges.iter().enumerate() {
+        exchange.get().begin_replay().inspect_err(|_| {
+            for begun in &exchanges[..index] {
+                *begun.get().phase() = Phase::Finished;
+            }
+        })?;
+    }
+    let clock = Instant::now();
+    let compiled = compiled.get().shared();
+    let done = py.detach(|| run_side_by_side(&mapped, &compiled, &rows, jobs, filter, &mut given));
+    for exchange in &exchanges {
+        *exchange.get().phase() = Phase::Finished;
+    }
+    let lanes = u64::try_from(exchanges.len().max(1)).unwrap_or(u64::MAX);
+    let engine_ns = u64::try_from(clock.elapsed().as_nanos()).unwrap_or(u64::MAX) / lanes;
+    let mut results = Vec::with_capacity(exchanges.len());
+    let mut raised = None;
+    for (outcomes, given) in done?.into_iter().zip(given) {
+        match outcomes {
+            Ok(outcomes) => {
+                given.blame(None);
+                results.push(ReplayResult {
+                    outcomes,
+                    engine_ns,
+                    engine: COMPILED,
+                });
+            }
+            Err(error) => raised = raised.or(given.blame(Some(error))),
+        }
+    }
+    raised.map_or(Ok(results), Err)
 }
 
 /// Levels of one side of an image, best first.

@@ -31,19 +31,22 @@ pub(crate) struct Kernel {
 }
 
 impl Kernel {
-    /// Lends a strategy made of this kernel to `work`, keeps its state, and returns what `work` returned.
-    pub(super) fn run<T>(&self, work: impl FnOnce(&mut Interruptible) -> Result<T>) -> PyResult<T> {
+    /// Returns a strategy made of this kernel.
+    pub(super) fn lend(&self) -> Interruptible {
         // SAFETY: `new` was told that the function keeps to the layout; `self._code`, which lives as long as `self`, keeps it loaded.
         let inner = unsafe {
             KernelStrategy::new(self.function, self.params.clone(), self.initial.clone())
         };
-        let mut strategy = Interruptible {
+        Interruptible {
             inner,
             raised: None,
-        };
-        let done = work(&mut strategy);
+        }
+    }
+
+    /// Keeps the state of a strategy that ended; returns what Python raised in it.
+    pub(super) fn take_back(&self, strategy: Interruptible) -> Option<PyErr> {
         *self.state.lock().unwrap_or_else(PoisonError::into_inner) = strategy.inner.into_state();
-        done.map_err(|error| strategy.raised.unwrap_or_else(|| error.into()))
+        strategy.raised
     }
 }
 

@@ -39,7 +39,7 @@ mod rustsim {
     #[pymodule_export]
     use super::event_rows::plain_events;
     #[pymodule_export]
-    use super::exchange::SimulatedExchange;
+    use super::exchange::{SimulatedExchange, replay_lanes};
     #[pymodule_export]
     use super::file_hash::{FileHash, file_hash};
     #[pymodule_export]

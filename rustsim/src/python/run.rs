@@ -1,12 +1,17 @@
-//! One replay, on whichever engine can make it.
+//! Replays, on whichever engine can make them.
 
+use super::kernel::{Interruptible, Kernel};
+use super::strategy::PyStrategy;
 use super::values::Shared;
 use crate::error::Result;
+use crate::filter::lanes::{Lane, replay_lanes};
 use crate::filter::{CompiledTape, needs_direct, replay_compiled};
-use crate::replay::{Strategy, WakeFilter, replay};
+use crate::host::Host;
+use crate::replay::{Spectator, Strategy, Wake, WakeFilter, replay};
 use crate::sim::{Outcomes, RunOptions, SimulatedExchange};
 use crate::spec::SimSpec;
 use crate::tape::MappedTape;
+use pyo3::prelude::*;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -46,8 +51,7 @@ impl Job {
             let open = compiled.read();
             let mut core = SimulatedExchange::on(self.spec, &open, self.options)?;
             shared.swap_host(core.host_mut());
-            let outcomes =
-                replay_compiled(core, &open, stop_row, span_ns, self.filter, strategy)?;
+            let outcomes = replay_compiled(core, &open, stop_row, span_ns, self.filter, strategy)?;
             return Ok((outcomes, COMPILED));
         }
         let prices = self.tape.price_range().unwrap_or((0, 0));
@@ -56,4 +60,74 @@ impl Job {
         let outcomes = replay(core, cursor, self.rows.start, self.filter, strategy)?;
         Ok((outcomes, DIRECT))
     }
+}
+
+/// A strategy as Python hands it over.
+#[derive(Debug)]
+pub(super) enum Given {
+    Nothing(Spectator),
+    Hooks(PyStrategy),
+    Compiled(Interruptible, Py<Kernel>),
+}
+
+impl Given {
+    /// Returns what ended the replay: what Python raised, or else the core's error.
+    pub(super) fn blame(self, error: Option<crate::error::Error>) -> Option<PyErr> {
+        let raised = match self {
+            Self::Nothing(_) => None,
+            Self::Hooks(mut strategy) => strategy.take_raised(),
+            Self::Compiled(strategy, kernel) => kernel.get().take_back(strategy),
+        };
+        error.map(|error| raised.unwrap_or_else(|| error.into()))
+    }
+}
+
+macro_rules! each {
+    ($given:expr, $strategy:ident => $call:expr) => {
+        match $given {
+            Given::Nothing($strategy) => $call,
+            Given::Hooks($strategy) => $call,
+            Given::Compiled($strategy, _) => $call,
+        }
+    };
+}
+
+impl Strategy for Given {
+    fn on_start(&mut self, host: &mut Host) -> Result<()> {
+        each!(self, strategy => strategy.on_start(host))
+    }
+
+    #[inline]
+    fn on_wake(&mut self, wake: &Wake<'_>, host: &mut Host) -> Result<()> {
+        each!(self, strategy => strategy.on_wake(wake, host))
+    }
+
+    fn on_end(&mut self, host: &mut Host) -> Result<()> {
+        each!(self, strategy => strategy.on_end(host))
+    }
+
+    fn poll(&mut self) -> Result<()> {
+        each!(self, strategy => strategy.poll())
+    }
+}
+
+/// Replays several jobs of the same rows side by side; all must be such that the compiled engine can do them. What came of each, in order.
+pub(super) fn run_side_by_side(
+    tape: &MappedTape,
+    compiled: &CompiledTape,
+    rows: &Range<usize>,
+    jobs: Vec<(SimSpec, RunOptions, Arc<Shared>)>,
+    filter: WakeFilter,
+    strategies: &mut [Given],
+) -> Result<Vec<Result<Outcomes>>> {
+    let span_ns = (tape.exch_ns(rows.start)?, tape.exch_ns(rows.end - 1)?);
+    let open = compiled.read();
+    let lanes = jobs.into_iter().zip(strategies);
+    let lanes = lanes.map(|((spec, options, shared), strategy)| {
+        let mut core = SimulatedExchange::on(spec, &open, options)?;
+        shared.swap_host(core.host_mut());
+        Lane::begin(core, &open, rows.end as u64, span_ns, filter, strategy)
+    });
+    let lanes = lanes.collect();
+    Ok(replay_lanes(&open, lanes))
 }
