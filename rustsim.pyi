@@ -138,6 +138,8 @@ class CompiledTape:
     @staticmethod
     def open(path: str, tape: Tape) -> CompiledTape:
         """Map and verify a file that write() made of this tape; raise TapeError with file and reason if it is none, damaged, or of another tape."""
+    def holds(self, tape: Tape, start: int, stop: int) -> bool:
+        """Whether rows [start, stop) of this tape can be replayed on it: it is of this tape, starts there and holds them, and no group is cut in two."""
     @property
     def row_start(self) -> int: ...
     @property

@@ -6,7 +6,8 @@ runner maps its tapes once and keeps nothing from one trial to the next.
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import rustsim
@@ -27,6 +28,17 @@ from sweep.template import fill
 SERIES_POINTS_MAX: Final = 200
 NS_PER_S: Final = 1_000_000_000
 _LEDGER_MARKS: Final = frozenset({"mid_ticks_x2"})  # a price at the end of a cell: no sum means it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Lane:
+    """One exchange and its strategy, ready to be replayed."""
+
+    exchange: RustSimAdapter
+    strategy: Any
+    wake: str
+    compiled: rustsim.CompiledTape | None
+    needs_direct: bool
 
 
 class CellRunner:
@@ -54,6 +66,10 @@ class CellRunner:
         self._tapes = [_open_tape(tape) for tape in payload["tapes"]]
         self._engine: str = payload.get("engine", AUTO)
         self._compiled: dict[tuple[int, int, int], rustsim.CompiledTape | None] = {}
+        together: dict[tuple[int, int, int], list[Cell]] = {}
+        for cell in self._cells:
+            together.setdefault((cell.tape, cell.row_start, cell.row_stop), []).append(cell)
+        self._together = list(together.values())
 
     @property
     def cells(self) -> tuple[Cell, ...]:
@@ -77,8 +93,7 @@ class CellRunner:
         done: dict[tuple[str, str, int], tuple[dict[str, Any], list[tuple[int, int]]]] = {}
         beside: dict[str, dict[str, float]] = {}
         is_compared = self._sections["world"].get("compare") == "naive"
-        for cell in self._cells:
-            result = self.replay(trial.params, cell)
+        for cell, result in self._replay_all(trial.params):
             document = self.document(cell, result)
             if is_compared:
                 # Nothing is drawn in the naive world: one replay serves all replications.
@@ -122,6 +137,50 @@ class CellRunner:
             is_naive: Replay it in the naive world instead of the study's own.
             certificates: Bound queue positions and fills even if the study does not ask for it.
         """
+        lane = self._lane(params, cell, is_naive=is_naive, certificates=certificates)
+        stop = cell.row_stop if row_stop is None else min(row_stop, cell.row_stop)
+        return lane.exchange.replay(
+            self._tapes[cell.tape],
+            cell.row_start,
+            stop,
+            lane.strategy,
+            wake=lane.wake,
+            samples=samples,
+            compiled=lane.compiled,
+        )
+
+    def _replay_all(
+        self, params: Mapping[str, Scalar]
+    ) -> Iterator[tuple[Cell, rustsim.ReplayResult]]:
+        """Replay all cells; those of the same rows side by side, if that can be done."""
+        for cells in self._together:
+            lanes = [self._lane(params, cell) for cell in cells]
+            first = lanes[0]
+            if len(lanes) == 1 or first.compiled is None or any(x.needs_direct for x in lanes):
+                for cell in cells:
+                    yield cell, self.replay(params, cell)
+                continue
+            results = rustsim.replay_lanes(
+                [lane.exchange for lane in lanes],
+                [lane.strategy for lane in lanes],
+                self._tapes[cells[0].tape],
+                cells[0].row_start,
+                cells[0].row_stop,
+                compiled=first.compiled,
+                wake=first.wake,
+                samples=SERIES_POINTS_MAX,
+            )
+            yield from zip(cells, results, strict=True)
+
+    def _lane(
+        self,
+        params: Mapping[str, Scalar],
+        cell: Cell,
+        *,
+        is_naive: bool = False,
+        certificates: bool = False,
+    ) -> _Lane:
+        """Return what a replay of a cell needs."""
         sections = fill(self._sections, params)
         if certificates:
             sections["world"]["certificates"] = True
@@ -136,15 +195,13 @@ class CellRunner:
         adapter = RustSimAdapter(spec=spec)
         wanted = sections["strategy"]
         strategy = self._strategy(adapter, self._strategy.Params(**wanted["params"]))
-        stop = cell.row_stop if row_stop is None else min(row_stop, cell.row_stop)
-        return adapter.replay(
-            self._tapes[cell.tape],
-            cell.row_start,
-            stop,
-            strategy if self._kernel is None else self._kernel.bind(strategy),
-            wake=wanted["wake"],
-            samples=samples,
-            compiled=None if is_naive else self._compiled_rows(cell, spec, wanted["wake"]),
+        wake = wanted["wake"]
+        return _Lane(
+            exchange=adapter,
+            strategy=strategy if self._kernel is None else self._kernel.bind(strategy),
+            wake=wake,
+            compiled=None if is_naive else self._compiled_rows(cell, spec, wake),
+            needs_direct=rustsim.needs_direct(spec, wake) is not None,
         )
 
     def _compiled_rows(self, cell: Cell, spec: str, wake: str) -> rustsim.CompiledTape | None:
@@ -160,12 +217,19 @@ class CellRunner:
         if rows not in self._compiled:
             reason = rustsim.needs_direct(spec, wake)
             if reason is None:
-                self._compiled[rows] = open_compiled(self._tapes[cell.tape], *rows[1:])
+                self._compiled[rows] = self._open_compiled(*rows)
         compiled = self._compiled.get(rows)
         if compiled is None and self._engine == COMPILED:
             message = f"run.engine: {cell.slice} cannot be replayed on a compiled tape"
             raise InputError(f"{message}: {reason or 'its rows cannot be compiled'}")
         return compiled
+
+    def _open_compiled(self, tape: int, start: int, stop: int) -> rustsim.CompiledTape | None:
+        opened = open_compiled(self._tapes[tape], start, stop)
+        # A slice that cuts a group in two is for the direct engine.
+        if opened is not None and opened.holds(self._tapes[tape], start, stop):
+            return opened
+        return None
 
     def _naive_metrics(self, params: Mapping[str, Scalar], cell: Cell) -> dict[str, float]:
         metrics = self.replay(params, cell, samples=0, is_naive=True).metrics

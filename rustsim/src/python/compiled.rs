@@ -93,6 +93,13 @@ impl CompiledTape {
         })
     }
 
+    /// Whether a replay of rows [start, stop) of this tape can be made on it.
+    #[pyo3(name = "holds")]
+    fn holds_rows(&self, tape: &Bound<'_, Tape>, start: usize, stop: usize) -> PyResult<bool> {
+        let rows = tape.get().range(start, stop)?;
+        Ok(self.holds(&tape.get().shared(), &rows)?)
+    }
+
     /// First row.
     #[getter]
     fn row_start(&self) -> u64 {
