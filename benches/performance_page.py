@@ -68,7 +68,9 @@ sees them, change in {recorded}. hftbacktest replays the same level updates and 
 **Parameter sets** are neighbours of the maker's rules; the digest of each is that of its own direct
 replay. **First result**: a new process that has its imports maps the tapes of
 `experiments/quickstart.yaml`, loads the machine code of its maker and runs a trial; it is refused
-if the compiler was loaded. **Two workers** are processes on a core each, that replay the same tape.
+if the compiler was loaded. Of the other programs: the maker's first run in a process that has its
+imports, on 20,000 rows; hftbacktest compiles in every process, FastMM finds its code where an
+earlier run has left it. **Two workers** are processes on a core each, that replay the same tape.
 """
 
 PEERS_HEAD = """

@@ -252,7 +252,7 @@ def main() -> None:
     rows += measure_compiling(tape, given.repeats)
     for recording in RECORDINGS:
         rows += measure_recording(recording, given.core, given.repeats)
-    rows.append(measure_first_result(given.core, given.repeats))
+    rows.append(measure_first_result(given.core, given.repeats, peers))
     os.sched_setaffinity(0, set(cores))
     rows.append(measure_two(tape, RULES, cores, given.repeats))
     rows.append(measure_day(cores[:2], given.day_sets))

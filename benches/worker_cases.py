@@ -98,7 +98,7 @@ def measure_two(
     )
 
 
-def measure_first_result(core: int, repeats: int) -> Row:
+def measure_first_result(core: int, repeats: int, peers: Mapping[str, Mapping[str, Any]]) -> Row:
     """Return how long a new worker takes to its first result, its strategy compiled before."""
     plan = make_plan(load_study(STUDY, ["strategy.mode=compiled"]), FOLDER / "runs")
     job = {
@@ -117,6 +117,7 @@ def measure_first_result(core: int, repeats: int) -> Row:
         unit="s",
         runs=tuple(run["seconds"] for run in found),
         bar=FIRST_RESULT_BAR_S,
+        peers={name: peer["first_s"] for name, peer in peers.items() if "first_s" in peer},
         facts={
             "events": found[0]["events"],
             "before_first_replay_s": min(run["start_seconds"] for run in found),
