@@ -22,6 +22,8 @@ sys.path.insert(0, str(ROOT))
 import rustsim  # noqa: E402
 from benches.feed import generate, write_tape  # noqa: E402
 from benches.report import Figure, show, write  # noqa: E402
+from sweep.compiled_tapes import CompiledRows, compiled_path  # noqa: E402
+from sweep.engine import COMPILED, DIRECT  # noqa: E402
 from sweep.job import TrialSpec  # noqa: E402
 from sweep.planning import make_plan, middle_params  # noqa: E402
 from sweep.space import FloatSpace  # noqa: E402
@@ -66,16 +68,27 @@ class Probe:
         self.most_mb = anonymous_mb()
 
 
-def hold_tape(path: str) -> dict[str, float]:
+def hold_tape(path: str, engine: str) -> dict[str, float]:
     """Replay a whole large tape as a worker does; return what it took."""
     before_mb = anonymous_mb()
     tape = rustsim.Tape.open(path)
+    compiled = CompiledRows().of(tape, 0, tape.row_count) if engine == COMPILED else None
     exchange = rustsim.SimulatedExchange(spec=json.dumps({"queue": {"model": "uniform"}}))
     probe = Probe()
-    result = exchange.replay(tape, 0, tape.row_count, probe, wake="own")
-    if result.events != tape.row_count:
-        raise RuntimeError(f"{result.events} events of {tape.row_count} rows")
-    return {"took_mb": probe.most_mb - before_mb, "events": result.events}
+    result = exchange.replay(tape, 0, tape.row_count, probe, wake="own", compiled=compiled)
+    if result.events != tape.row_count or result.engine != engine:
+        raise RuntimeError(f"{result.events} events of {tape.row_count} rows, {result.engine}")
+    size_mb = (compiled.byte_count if compiled else Path(path).stat().st_size) / MB
+    took_mb = probe.most_mb - before_mb
+    return {"took_mb": took_mb, "events": result.events, "mapped_mb": size_mb}
+
+
+def make_compiled(path: Path) -> Path:
+    """Compile a tape, as a launch does before its workers; return the file."""
+    tape = rustsim.Tape.open(str(path))
+    if CompiledRows().of(tape, 0, tape.row_count) is None:
+        raise RuntimeError("the tape cannot be compiled")
+    return compiled_path(path, 0, tape.row_count)
 
 
 def run_trials(count: int) -> dict[str, float]:
@@ -125,25 +138,30 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--tape-mb", type=float, default=TAPE_BYTES / MB)
     parser.add_argument("--trials", type=int, default=TRIALS)
-    parser.add_argument("--worker", nargs=2, metavar=("WHAT", "VALUE"), help=argparse.SUPPRESS)
+    parser.add_argument("--worker", nargs="+", metavar="WORD", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.worker:
-        what, value = given.worker
-        print(json.dumps(hold_tape(value) if what == "tape" else run_trials(int(value))))
+        what, *words = given.worker
+        print(json.dumps(hold_tape(*words) if what == "tape" else run_trials(int(*words))))
         return
     tape = make_tape(given.tape_mb * MB)
     size_mb = tape.stat().st_size / MB
-    held = in_a_worker("tape", str(tape))
-    tape.unlink()
+    compiled = make_compiled(tape)
+    held = {engine: in_a_worker("tape", str(tape), engine) for engine in (DIRECT, COMPILED)}
+    for path in (tape, compiled):
+        path.unlink()
     grown = in_a_worker("trials", str(given.trials))
     figures = [
-        Figure(
-            name=f"private memory for a tape of {size_mb:.0f} MB",
-            value=held["took_mb"],
-            unit="MB",
-            bar=TAPE_BAR_MB,
-            higher_is_better=False,
-            facts=held,
+        *(
+            Figure(
+                name=f"private memory for a tape of {size_mb:.0f} MB, {engine} engine",
+                value=found["took_mb"],
+                unit="MB",
+                bar=TAPE_BAR_MB,
+                higher_is_better=False,
+                facts=found,
+            )
+            for engine, found in held.items()
         ),
         Figure(
             name=f"growth over {given.trials:,} trials",

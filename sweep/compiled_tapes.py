@@ -2,7 +2,8 @@
 
 A compiled tape tells nothing that its tape does not: one that is missing, damaged or of another
 form is made again by whoever needs it first, one builder at a time. Where its folder cannot be
-written, each process compiles in its own memory; nothing here ever fails a study.
+written, each process compiles some rows in its own memory and replays the others on the direct
+engine; nothing here ever fails a study.
 """
 
 import contextlib
@@ -18,6 +19,7 @@ from sweep.errors import ResourceError
 from sweep.name_lock import name_lock
 
 TOLD_S: Final = 1.0  # a wait that is worth a line
+HELD_ROWS_MAX: Final = 4_000_000  # about 64 MB
 
 _log = logging.getLogger(__name__)
 
@@ -28,25 +30,55 @@ def compiled_path(tape: Path, row_start: int, row_stop: int) -> Path:
     return tape.with_name(f"{tape.stem}.{row_start}-{row_stop}.{form}.compiled")
 
 
-def open_compiled(tape: rustsim.Tape, row_start: int, row_stop: int) -> rustsim.CompiledTape | None:
-    """Return rows of a tape compiled: mapped if that can be, in memory else.
+class CompiledRows:
+    """Compiled rows that one process replays, opened when they are first asked for."""
 
-    Returns:
-        None if they cannot be compiled; the direct engine says why, or replays them.
-    """
-    path = compiled_path(Path(tape.path), row_start, row_stop)
-    found = _mapped(path, tape, row_start, row_stop)
-    if found is not None:
-        return found
-    try:
-        _make(path, tape, row_start, row_stop)
-        return rustsim.CompiledTape.open(str(path), tape)
-    except (rustsim.TapeError, ResourceError) as error:
-        _log.warning("compiled in memory, not to be shared reason=%s", error)
-    except rustsim.TickError as error:
-        _log.warning("not compiled tape=%s reason=%s", tape.path, error)
-        return None
-    return rustsim.CompiledTape.of(tape, row_start, row_stop)
+    def __init__(self, *, held_rows_max: int | None = HELD_ROWS_MAX) -> None:
+        """Hold nothing yet.
+
+        Args:
+            held_rows_max: Bound on the rows that are compiled in memory, all together; None: none.
+        """
+        self._rows_left = held_rows_max
+        self._found: dict[tuple[str, int, int], rustsim.CompiledTape | None] = {}
+
+    def of(self, tape: rustsim.Tape, row_start: int, row_stop: int) -> rustsim.CompiledTape | None:
+        """Return rows of a tape compiled: mapped if that can be, in memory else.
+
+        Returns:
+            None if they cannot be compiled, cut a group in two, or are too many to be held: the
+            direct engine replays them, or says why nobody can.
+        """
+        key = (tape.path, row_start, row_stop)
+        if key not in self._found:
+            opened = self._open(tape, row_start, row_stop)
+            is_whole = opened is not None and opened.holds(tape, row_start, row_stop)
+            self._found[key] = opened if is_whole else None
+        return self._found[key]
+
+    def _open(
+        self, tape: rustsim.Tape, row_start: int, row_stop: int
+    ) -> rustsim.CompiledTape | None:
+        path = compiled_path(Path(tape.path), row_start, row_stop)
+        found = _mapped(path, tape, row_start, row_stop)
+        if found is not None:
+            return found
+        try:
+            _make(path, tape, row_start, row_stop)
+            return rustsim.CompiledTape.open(str(path), tape)
+        except rustsim.TickError as error:
+            _log.warning("not compiled tape=%s reason=%s", tape.path, error)
+            return None
+        except (rustsim.TapeError, ResourceError) as error:
+            reason = error
+        row_count = row_stop - row_start
+        if self._rows_left is not None and row_count > self._rows_left:
+            _log.warning("too many rows to compile in memory: direct engine reason=%s", reason)
+            return None
+        if self._rows_left is not None:
+            self._rows_left -= row_count
+        _log.warning("compiled in memory, not to be shared reason=%s", reason)
+        return rustsim.CompiledTape.of(tape, row_start, row_stop)
 
 
 def make_compiled(

@@ -13,7 +13,7 @@ from typing import Any, Final
 import rustsim
 from strategies.adapters.rustsim import RustSimAdapter
 from sweep.cells import Cell, cells_from_json
-from sweep.compiled_tapes import open_compiled
+from sweep.compiled_tapes import HELD_ROWS_MAX, CompiledRows
 from sweep.decode_strategy import load_class
 from sweep.engine import AUTO, COMPILED, DIRECT
 from sweep.errors import DataError, InputError
@@ -27,6 +27,7 @@ from sweep.template import fill
 
 SERIES_POINTS_MAX: Final = 200
 NS_PER_S: Final = 1_000_000_000
+LANES_MAX: Final = 64  # replays side by side, each with an exchange of its own in memory
 _LEDGER_MARKS: Final = frozenset({"mid_ticks_x2"})  # a price at the end of a cell: no sum means it
 
 
@@ -37,8 +38,7 @@ class _Lane:
     exchange: RustSimAdapter
     strategy: Any
     wake: str
-    compiled: rustsim.CompiledTape | None
-    needs_direct: bool
+    compiled: rustsim.CompiledTape | None  # None where it needs the direct engine
 
 
 class CellRunner:
@@ -65,11 +65,18 @@ class CellRunner:
         self._traces = open_traces(payload.get("traces", {}))
         self._tapes = [_open_tape(tape) for tape in payload["tapes"]]
         self._engine: str = payload.get("engine", AUTO)
-        self._compiled: dict[tuple[int, int, int], rustsim.CompiledTape | None] = {}
+        # Whoever asks for the compiled engine by name gets it at any price.
+        self._compiled = CompiledRows(
+            held_rows_max=None if self._engine == COMPILED else HELD_ROWS_MAX
+        )
         together: dict[tuple[int, int, int], list[Cell]] = {}
         for cell in self._cells:
             together.setdefault((cell.tape, cell.row_start, cell.row_stop), []).append(cell)
-        self._together = list(together.values())
+        self._together = [
+            group[at : at + LANES_MAX]
+            for group in together.values()
+            for at in range(0, len(group), LANES_MAX)
+        ]
 
     @property
     def cells(self) -> tuple[Cell, ...]:
@@ -139,10 +146,15 @@ class CellRunner:
         """
         lane = self._lane(params, cell, is_naive=is_naive, certificates=certificates)
         stop = cell.row_stop if row_stop is None else min(row_stop, cell.row_stop)
+        return self._replay_alone(lane, cell, stop, samples)
+
+    def _replay_alone(
+        self, lane: _Lane, cell: Cell, row_stop: int, samples: int
+    ) -> rustsim.ReplayResult:
         return lane.exchange.replay(
             self._tapes[cell.tape],
             cell.row_start,
-            stop,
+            row_stop,
             lane.strategy,
             wake=lane.wake,
             samples=samples,
@@ -156,9 +168,10 @@ class CellRunner:
         for cells in self._together:
             lanes = [self._lane(params, cell) for cell in cells]
             first = lanes[0]
-            if len(lanes) == 1 or first.compiled is None or any(x.needs_direct for x in lanes):
-                for cell in cells:
-                    yield cell, self.replay(params, cell)
+            compiled = first.compiled
+            if len(lanes) == 1 or compiled is None or any(x.compiled is None for x in lanes):
+                for cell, lane in zip(cells, lanes, strict=True):
+                    yield cell, self._replay_alone(lane, cell, cell.row_stop, SERIES_POINTS_MAX)
                 continue
             results = rustsim.replay_lanes(
                 [lane.exchange for lane in lanes],
@@ -166,7 +179,7 @@ class CellRunner:
                 self._tapes[cells[0].tape],
                 cells[0].row_start,
                 cells[0].row_stop,
-                compiled=first.compiled,
+                compiled=compiled,
                 wake=first.wake,
                 samples=SERIES_POINTS_MAX,
             )
@@ -201,7 +214,6 @@ class CellRunner:
             strategy=strategy if self._kernel is None else self._kernel.bind(strategy),
             wake=wake,
             compiled=None if is_naive else self._compiled_rows(cell, spec, wake),
-            needs_direct=rustsim.needs_direct(spec, wake) is not None,
         )
 
     def _compiled_rows(self, cell: Cell, spec: str, wake: str) -> rustsim.CompiledTape | None:
@@ -212,24 +224,14 @@ class CellRunner:
         """
         if self._engine == DIRECT:
             return None
-        rows = (cell.tape, cell.row_start, cell.row_stop)
-        reason = None
-        if rows not in self._compiled:
-            reason = rustsim.needs_direct(spec, wake)
-            if reason is None:
-                self._compiled[rows] = self._open_compiled(*rows)
-        compiled = self._compiled.get(rows)
+        reason = rustsim.needs_direct(spec, wake)
+        compiled = None
+        if reason is None:
+            compiled = self._compiled.of(self.tape(cell), cell.row_start, cell.row_stop)
         if compiled is None and self._engine == COMPILED:
             message = f"run.engine: {cell.slice} cannot be replayed on a compiled tape"
             raise InputError(f"{message}: {reason or 'its rows cannot be compiled'}")
         return compiled
-
-    def _open_compiled(self, tape: int, start: int, stop: int) -> rustsim.CompiledTape | None:
-        opened = open_compiled(self._tapes[tape], start, stop)
-        # A slice that cuts a group in two is for the direct engine.
-        if opened is not None and opened.holds(self._tapes[tape], start, stop):
-            return opened
-        return None
 
     def _naive_metrics(self, params: Mapping[str, Scalar], cell: Cell) -> dict[str, float]:
         metrics = self.replay(params, cell, samples=0, is_naive=True).metrics

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
+from sweep.compiled_tapes import compiled_path
+from sweep.engine import COMPILED
 from sweep.errors import EXIT_DONE
 from sweep.job import SweepJob
 from sweep.planning import StudyPlan, make_plan, middle_params
@@ -46,6 +48,17 @@ def _probe(planned: StudyPlan) -> tuple[float, str]:
     return result.engine_ns / max(1, result.events), result.engine
 
 
+def _compiled_bytes(planned: StudyPlan) -> int:
+    """Return about what compiled tapes take, after the one that was made for the probe."""
+    cell = planned.cells[0]
+    tape = Path(planned.job.runner.payload["tapes"][cell.tape]["path"])
+    path = compiled_path(tape, cell.row_start, cell.row_stop)
+    if not path.is_file():
+        return 0  # it could not be written
+    rows = {(one.tape, one.row_start, one.row_stop): one.events for one in planned.cells}
+    return round(path.stat().st_size / cell.events * sum(rows.values()))
+
+
 def plan_document(planned: StudyPlan, ns_per_event: float, engine: str) -> dict[str, Any]:
     """Return the plan of a study as plain JSON values."""
     job: SweepJob = planned.job
@@ -64,6 +77,7 @@ def plan_document(planned: StudyPlan, ns_per_event: float, engine: str) -> dict[
         "events": events * job.trials,
         "tapes": [{"path": tape["path"], "rows": tape["rows"]} for tape in tapes],
         "tape_bytes_mapped": sum(Path(tape["path"]).stat().st_size for tape in tapes),
+        "compiled_bytes_mapped": _compiled_bytes(planned) if engine == COMPILED else 0,
         "backend": job.backend,
         "workers": job.workers,
         "engine": engine,
@@ -89,7 +103,9 @@ def _show(document: dict[str, Any]) -> None:
         f"events     {events:,} per trial, {document['events']:,} in {document['trials']} trials\n"
     )
     megabytes = document["tape_bytes_mapped"] / 1e6
-    write(f"memory     {megabytes:,.0f} MB of tapes, mapped once and shared by all workers\n")
+    extra = document["compiled_bytes_mapped"] / 1e6
+    words = f"{megabytes:,.0f} MB of tapes" + (f" and {extra:,.0f} MB compiled" if extra else "")
+    write(f"memory     {words}, mapped once and shared by all workers\n")
     write(f"search     {document['objective']['direction']} {document['objective']['metric']}\n")
     for path, space in document["space"].items():
         write(f"           {path}: {json.dumps(space)}\n")

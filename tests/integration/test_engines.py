@@ -224,6 +224,9 @@ def test_bad_files_are_made_again_by_workers(
     assert digests(records) == digests(compiled[1])
     assert engines(records) == {"compiled"}
     assert path.read_bytes() == good
+    logs = (tmp_path / "runs" / "small" / "logs").glob("*.log")
+    # By one worker: the other one waited, and mapped it.
+    assert "".join(log.read_text() for log in logs).count("made again") in (1, 2)
 
 
 def runner_of(tmp_path: Path, engine: str, *overrides: str) -> tuple[CellRunner, dict[str, Any]]:

@@ -16,7 +16,7 @@ import pytest
 
 import rustsim
 from sweep import compiled_tapes
-from sweep.compiled_tapes import compiled_path, make_compiled, open_compiled
+from sweep.compiled_tapes import CompiledRows, compiled_path, make_compiled
 from tests.toys.synthetic_tape import synthetic_tape
 
 
@@ -61,9 +61,9 @@ def identity(path: Path) -> tuple[int, int]:
 def test_made_once_and_then_mapped(tmp_path: Path, tape: rustsim.Tape) -> None:
     path = compiled_path(tmp_path / "syn.tape", *rows_of(tape))
     assert path.name == f"syn.0-{tape.row_count}.v{rustsim.CompiledTape.FORM}.compiled"
-    first = open_compiled(tape, *rows_of(tape))
+    first = CompiledRows().of(tape, *rows_of(tape))
     before = identity(path)
-    again = open_compiled(tape, *rows_of(tape))
+    again = CompiledRows().of(tape, *rows_of(tape))
     assert identity(path) == before
     assert made(tmp_path) == [path.name, "syn.tape"]
     assert digest(tape, first) == digest(tape, again) == ("compiled", digest(tape, None)[1])
@@ -117,13 +117,16 @@ def test_bad_one_is_made_again(
 ) -> None:
     damage, reason = DAMAGES[name]
     path = compiled_path(tmp_path / "syn.tape", *rows_of(tape))
-    open_compiled(tape, *rows_of(tape))
+    CompiledRows().of(tape, *rows_of(tape))
     damage(path)
-    assert digest(tape, open_compiled(tape, *rows_of(tape))) == ("compiled", digest(tape, None)[1])
+    assert digest(tape, CompiledRows().of(tape, *rows_of(tape))) == (
+        "compiled",
+        digest(tape, None)[1],
+    )
     assert "compiled tape is made again" in caplog.text
     assert reason in caplog.text
     caplog.clear()
-    open_compiled(tape, *rows_of(tape))
+    CompiledRows().of(tape, *rows_of(tape))
     assert caplog.text == ""
     assert made(tmp_path) == [path.name, "syn.tape"]
 
@@ -131,7 +134,7 @@ def test_bad_one_is_made_again(
 def test_leftovers_of_a_killed_builder_are_removed(tmp_path: Path, tape: rustsim.Tape) -> None:
     path = compiled_path(tmp_path / "syn.tape", *rows_of(tape))
     (tmp_path / f".{path.name}.12345").write_bytes(b"half")
-    open_compiled(tape, *rows_of(tape))
+    CompiledRows().of(tape, *rows_of(tape))
     assert made(tmp_path) == [path.name, "syn.tape"]
 
 
@@ -182,11 +185,32 @@ def test_without_a_place_it_is_compiled_in_memory(
     path = compiled_path(tmp_path / "syn.tape", *rows_of(tape))
     with trouble(path):
         make_compiled(payload_of(tape), jobs=1)
-        found = open_compiled(tape, *rows_of(tape))
+        found = CompiledRows().of(tape, *rows_of(tape))
     assert digest(tape, found) == ("compiled", digest(tape, None)[1])
     assert "compiled in memory" in caplog.text
     assert not path.is_file()
     assert not list(tmp_path.glob(f".{path.name}.[0-9]*"))
+
+
+def test_memory_is_bounded_where_nothing_can_be_mapped(
+    tmp_path: Path, tape: rustsim.Tape, caplog: pytest.LogCaptureFixture
+) -> None:
+    half = tape.first_row_at(tape.exch_ns(tape.row_count // 2))
+    pieces = [(0, half), (half, tape.row_count)]
+    for piece in pieces:
+        compiled_path(tmp_path / "syn.tape", *piece).mkdir()
+    held = CompiledRows(held_rows_max=half + 100)
+    first = held.of(tape, *pieces[0])
+    assert first is not None
+    assert held.of(tape, *pieces[1]) is None
+    assert "too many rows to compile in memory" in caplog.text
+    caplog.clear()
+    # Neither is tried again.
+    assert held.of(tape, *pieces[0]) is first
+    assert held.of(tape, *pieces[1]) is None
+    assert caplog.text == ""
+    unbounded = CompiledRows(held_rows_max=None)
+    assert all(unbounded.of(tape, *piece) is not None for piece in pieces)
 
 
 def test_rows_that_cannot_be_compiled_are_left_to_the_direct_engine(
@@ -202,7 +226,7 @@ def test_rows_that_cannot_be_compiled_are_left_to_the_direct_engine(
             raise rustsim.TickError("row 7: too far from the others")
 
     monkeypatch.setattr(rustsim, "CompiledTape", Narrow)
-    assert open_compiled(tape, *rows_of(tape)) is None
+    assert CompiledRows().of(tape, *rows_of(tape)) is None
     assert "too far from the others" in caplog.text
 
 
@@ -240,9 +264,9 @@ def test_builders_at_the_same_time_disturb_nobody(
 ) -> None:
     caplog.set_level(logging.WARNING)
     code = (
-        "import sys, rustsim\nfrom sweep.compiled_tapes import open_compiled\n"
+        "import sys, rustsim\nfrom sweep.compiled_tapes import CompiledRows\n"
         "tape = rustsim.Tape.open(sys.argv[1])\n"
-        "found = open_compiled(tape, 0, tape.row_count)\n"
+        "found = CompiledRows().of(tape, 0, tape.row_count)\n"
         "print(found.byte_count, rustsim.SimulatedExchange().replay(tape, 0, tape.row_count, "
         "compiled=found).engine)"
     )
@@ -252,7 +276,7 @@ def test_builders_at_the_same_time_disturb_nobody(
         for _ in range(4)
     ]
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(lambda _: open_compiled(tape, *rows_of(tape)), range(8)))
+        found = list(pool.map(lambda _: CompiledRows().of(tape, *rows_of(tape)), range(8)))
     said = [process.communicate(timeout=120) for process in running]
     assert [process.returncode for process in running] == [0] * 4
     sizes = {one.byte_count for one in found if one is not None}
