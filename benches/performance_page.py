@@ -65,8 +65,11 @@ a timer every second, and moves its orders by amendments.
 quote a basis point or so from the mid (`benches/recorded_cases.py`); best prices, as the strategy
 sees them, change in {recorded}. hftbacktest replays the same level updates and trades there.
 
-**Parameter sets** are neighbours of the maker's rules; the digest of each is that of its own direct
-replay. **First result**: a new process that has its imports maps the tapes of
+**Parameter sets** are neighbours of the maker's rules, replayed side by side in one pass, as
+workers do it with the cells of a slice; the digest of each is that of its own direct replay. The
+recorded day under many of them: a sample of the digests.
+
+**First result**: a new process that has its imports maps the tapes of
 `experiments/quickstart.yaml`, loads the machine code of its maker and runs a trial; it is refused
 if the compiler was loaded. Of the other programs: the maker's first run in a process that has its
 imports, on 20,000 rows; hftbacktest compiles in every process, FastMM finds its code where an

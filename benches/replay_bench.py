@@ -16,6 +16,7 @@ docs/performance.md tells what each row does.
 import argparse
 import json
 import os
+import statistics
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -33,6 +34,7 @@ from benches.replay_cases import (
     BUILD,
     SPEC,
     Case,
+    Run,
     Stretch,
     check_equal,
     facts_of,
@@ -44,6 +46,7 @@ from benches.replay_cases import (
     nobody,
     plain_maker,
     run_case,
+    run_lanes,
     stretch,
 )
 from benches.report import machine
@@ -109,38 +112,33 @@ def cases() -> list[Case]:
     ]
 
 
-def replay_sets(part: Stretch, sets: list[dict[str, Any]], *, is_compiled: bool) -> Any:
-    """Return CPU nanoseconds per event and set, and the digest of each set.
+def measure_sets(part: Stretch, count: int, repeats: int) -> list[Row]:
+    """Return the rows of many parameter sets over one tape: side by side, and one by one."""
+    makers = [kernel_maker(rules) for rules in parameter_sets(RULES, count)]
 
-    LANES: one replay per set, one after the other. When an exchange takes several sets in one pass
-    this is the place to ask for it; digests stay those of the single replays.
-    """
-    ns, digests = 0.0, []
-    for rules in sets:
-        case = Case(name="set", make=kernel_maker(rules), group="", is_compiled=is_compiled)
-        run = run_case(case, [part], SPEC)
-        ns += run.ns
-        digests.append(run.digests[0])
-    return ns / len(sets), tuple(digests)
+    def one_by_one(*, is_compiled: bool) -> list[Run]:
+        return [
+            run_case(Case(name="set", make=make, group="", is_compiled=is_compiled), [part], SPEC)
+            for make in makers
+        ]
 
-
-def measure_sets(part: Stretch, count: int, repeats: int) -> Row:
-    """Return the row of many parameter sets over one tape."""
-    sets = parameter_sets(RULES, count)
-    _, expected = replay_sets(part, sets, is_compiled=False)
-    runs = []
+    expected = tuple(run.digests[0] for run in one_by_one(is_compiled=False))
+    together, apart = [], []
+    engine = ""
     for _ in range(repeats):
-        ns, digests = replay_sets(part, sets, is_compiled=True)
-        check_equal({"direct": expected, "sets": digests}, "parameter sets")
-        runs.append(ns)
-    case = Case(name="", make=kernel_maker(sets[-1]), group="", is_compiled=True)
-    return Row(
-        name=f"{count} parameter sets over one tape",
-        unit="ns/set-event",
-        runs=tuple(runs),
-        bar=SETS_BAR_NS,
-        facts={"engine": facts_of(run_case(case, [part], SPEC))["engine"], "sets": count},
-    )
+        lanes, singles = run_lanes(makers, [part], SPEC), one_by_one(is_compiled=True)
+        for name, runs in (("side by side", lanes), ("one by one", singles)):
+            digests = tuple(run.digests[0] for run in runs)
+            check_equal({"direct": expected, name: digests}, "parameter sets")
+        together.append(statistics.mean(run.ns for run in lanes))
+        apart.append(statistics.mean(run.ns for run in singles))
+        engine = facts_of(lanes[0])["engine"]
+    facts = {"engine": engine, "sets": count}
+    name, unit = f"{count} parameter sets over one tape", "ns/set-event"
+    return [
+        Row(name=name, unit=unit, runs=tuple(together), bar=SETS_BAR_NS, facts=facts),
+        Row(name=f"{name}, one by one", unit=unit, runs=tuple(apart), facts=facts),
+    ]
 
 
 @njit  # type: ignore[untyped-decorator]
@@ -247,7 +245,7 @@ def main() -> None:
     tape = rustsim.Tape.open(str(tape_path))
     part = stretch(tape, 0, tape.row_count)
     rows = measure_cases(cases(), [part], SPEC, given.repeats, peers)
-    rows.append(measure_sets(part, given.sets, min(given.repeats, 3)))
+    rows += measure_sets(part, given.sets, min(given.repeats, 3))
     rows.append(measure_scan(given.rows, given.repeats))
     rows += measure_compiling(tape, given.repeats)
     for recording in RECORDINGS:

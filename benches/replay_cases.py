@@ -24,6 +24,7 @@ from strategies.maker import MakerParams, MakerStrategy
 from tests.toys.plain_maker import PlainMaker
 
 BUILD = Path(__file__).resolve().parent.parent / "build"
+LANES = 64  # parameter sets in one pass over a tape
 KERNELS = BUILD / "kernels"
 
 WAY = {"model": "constant", "mean_ns": 5_000_000}
@@ -146,6 +147,32 @@ def run_case(case: Case, stretches: Sequence[Stretch], spec: Mapping[str, Any]) 
         results.append(result)
     rows = sum(part.rows for part in stretches)
     return Run(ns=seconds * 1e9 / rows, results=tuple(results))
+
+
+def run_lanes(
+    makers: Sequence[Maker], stretches: Sequence[Stretch], spec: Mapping[str, Any]
+) -> list[Run]:
+    """Replay the compiled stretches with many traders side by side, `LANES` in one pass.
+
+    Returns:
+        A run for each; its time is the mean over all of them.
+    """
+    seconds = 0.0
+    results: list[list[rustsim.ReplayResult]] = [[] for _ in makers]
+    for first in range(0, len(makers), LANES):
+        for part in stretches:
+            group = makers[first : first + LANES]
+            gateways = [RustSimAdapter.from_spec(spec) for _ in group]
+            traders = [make(gateway) for make, gateway in zip(group, gateways, strict=True)]
+            before = time.process_time()
+            found = rustsim.replay_lanes(
+                gateways, traders, part.tape, part.start, part.stop, compiled=part.compiled
+            )
+            seconds += time.process_time() - before
+            for at, result in enumerate(found, first):
+                results[at].append(result)
+    ns = seconds * 1e9 / sum(part.rows for part in stretches) / len(makers)
+    return [Run(ns=ns, results=tuple(each)) for each in results]
 
 
 def check_equal(digests: Mapping[str, tuple[str, ...]], what: str) -> None:

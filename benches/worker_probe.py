@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 def busy(job: Mapping[str, Any]) -> None:
     """Replay whenever asked."""
     import rustsim
-    from benches.replay_cases import Case, Stretch, kernel_maker, run_case
+    from benches.replay_cases import Stretch, kernel_maker, run_lanes
 
     os.sched_setaffinity(0, {job["core"]})
     tape = rustsim.Tape.open(job["tape"])
@@ -35,15 +35,11 @@ def busy(job: Mapping[str, Any]) -> None:
         )
         for start, stop, path in job["parts"]
     ]
-    cases = [
-        Case(name=str(at), make=kernel_maker(rules), group="", is_compiled=True)
-        for at, rules in enumerate(job["sets"])
-    ]
+    makers = [kernel_maker(rules) for rules in job["sets"]]
     print("ready", flush=True)
     for _ in sys.stdin:
         before = time.perf_counter()
-        # LANES: one replay per set, one after the other.
-        digests = [run_case(case, parts, job["spec"]).digests for case in cases]
+        digests = [run.digests for run in run_lanes(makers, parts, job["spec"])]
         seconds = time.perf_counter() - before
         print(json.dumps({"seconds": seconds, "digests": digests}), flush=True)
 

@@ -1,5 +1,7 @@
 """The benchmark of replays on a small feed: every row is made, and different results stop it."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pytest
 
@@ -7,7 +9,17 @@ import rustsim
 from benches import replay_bench
 from benches.feed import generate, write_tape
 from benches.replay_bench import RULES, cases, measure_compiling, measure_scan, measure_sets
-from benches.replay_cases import SPEC, Case, Stretch, kernel_maker, measure_cases, stretch
+from benches.replay_cases import (
+    SPEC,
+    Case,
+    Maker,
+    Run,
+    Stretch,
+    kernel_maker,
+    measure_cases,
+    run_lanes,
+    stretch,
+)
 from benches.worker_cases import parameter_sets
 
 ROWS = 20_000
@@ -50,13 +62,15 @@ def test_parameter_sets_are_different_and_checked_one_by_one(
 ) -> None:
     sets = parameter_sets(RULES, 130)
     assert len({tuple(rules.values()) for rules in sets}) == 130
-    assert measure_sets(part, 3, 1).facts == {"engine": "compiled", "sets": 3}
-    honest = replay_bench.replay_sets
+    rows = measure_sets(part, 3, 1)
+    assert [row.facts for row in rows] == 2 * [{"engine": "compiled", "sets": 3}]
 
-    def swapped(part: Stretch, sets: list[dict[str, float]], *, is_compiled: bool) -> object:
-        return honest(part, sets[::-1] if is_compiled else sets, is_compiled=is_compiled)
+    def swapped(
+        makers: Sequence[Maker], stretches: Sequence[Stretch], spec: Mapping[str, Any]
+    ) -> list[Run]:
+        return run_lanes(makers[::-1], stretches, spec)
 
-    monkeypatch.setattr(replay_bench, "replay_sets", swapped)
+    monkeypatch.setattr(replay_bench, "run_lanes", swapped)
     with pytest.raises(RuntimeError, match="parameter sets: different results"):
         measure_sets(part, 3, 1)
 
