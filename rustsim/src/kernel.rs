@@ -309,8 +309,10 @@ impl Command {
         let session = || {
             let session = u8::try_from(self.session).ok();
             let session = session.filter(|session| *session < SESSIONS_MAX);
-            let expected = format!("0 to {}", SESSIONS_MAX - 1);
-            session.ok_or_else(|| one_of("session", self.session, &expected))
+            session.ok_or_else(|| {
+                let expected = format!("0 to {}", SESSIONS_MAX - 1);
+                one_of("session", self.session, &expected)
+            })
         };
         match self.verb {
             PLACE => {
