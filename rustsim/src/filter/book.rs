@@ -1,14 +1,38 @@
 //! The book of a compiled tape: looked up, never kept.
 
-use super::place::Place;
+use super::deep::DeepBook;
+use super::place::{Place, Unknown};
 use crate::book::Book;
 use crate::error::Result;
 use crate::types::{Print, Side, TickIndex};
+use std::cell::RefCell;
 
 /// The displayed book at a place of a compiled tape.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct LookupBook<'t> {
     pub(super) place: Place<'t>,
+    /// The whole book as it was when somebody asked for it.
+    deep: RefCell<Option<Box<DeepBook<'t>>>>,
+}
+
+impl<'t> LookupBook<'t> {
+    pub(super) fn new(place: Place<'t>) -> Self {
+        Self {
+            place,
+            deep: RefCell::default(),
+        }
+    }
+
+    fn pass_row(&mut self) {
+        self.place.row += 1;
+        self.place.settle();
+    }
+
+    /// Asks the whole book.
+    #[cold]
+    fn ask<T>(&self, question: impl FnOnce(&DeepBook<'t>) -> T) -> T {
+        question(DeepBook::bring(&mut self.deep.borrow_mut(), &self.place))
+    }
 }
 
 impl Book for LookupBook<'_> {
@@ -48,7 +72,8 @@ impl Book for LookupBook<'_> {
     }
 
     fn next_worse(&self, side: Side, price: TickIndex) -> Option<TickIndex> {
-        self.place.next_worse(side, price)
+        let known = self.place.next_worse(side, price);
+        known.unwrap_or_else(|Unknown| self.ask(|deep| deep.next_worse(side, price)))
     }
 
     /// Whoever asks compares prices anyway.
@@ -63,13 +88,7 @@ impl Book for LookupBook<'_> {
     }
 
     fn nth_best(&self, side: Side, n: u32) -> Option<TickIndex> {
-        self.place.nth_best(side, n)
-    }
-}
-
-impl LookupBook<'_> {
-    fn pass_row(&mut self) {
-        self.place.row += 1;
-        self.place.settle();
+        let known = self.place.nth_best(side, n);
+        known.unwrap_or_else(|Unknown| self.ask(|deep| deep.nth_best(side, n)))
     }
 }

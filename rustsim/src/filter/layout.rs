@@ -286,6 +286,13 @@ impl<'t> Chunk<'t> {
         (side, low.wrapping_add(above))
     }
 
+    /// Returns whether a row, which sets no size, wipes the book.
+    #[must_use]
+    pub fn is_clear(&self, index: usize, row: usize) -> bool {
+        let block = &self.blocks[index];
+        block.flags & FLAG_CLEARS != 0 && row + 1 == block.count as usize
+    }
+
     /// Returns what a print of the block traded.
     #[inline]
     fn printed(&self, block: &Block, row: usize) -> i32 {

@@ -9,6 +9,7 @@
 
 pub mod book;
 pub mod build;
+mod deep;
 pub mod lanes;
 pub mod layout;
 pub mod mask;
@@ -72,7 +73,7 @@ impl<'t> SimulatedExchange<Compiled<'t>> {
         let place = Place::start(tape)
             .ok_or_else(|| Error::Replay("the compiled tape holds no rows".into()))?;
         let sight = Following::new(place, link.feed_ns().unwrap_or(0));
-        Self::of(spec, LookupBook { place }, sight, options)
+        Self::of(spec, LookupBook::new(place), sight, options)
     }
 }
 

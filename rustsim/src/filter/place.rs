@@ -9,8 +9,7 @@ use super::layout::{
 };
 use super::tape::OpenTape;
 use crate::book::NO_PRICE;
-use crate::types::{KIND_CLEAR, Nanos, Print, Side, TickIndex};
-use std::collections::BTreeMap;
+use crate::types::{Nanos, Print, Side, TickIndex};
 
 /// A place in a compiled tape: all rows before `row` of the block have happened, the others have not.
 #[derive(Clone, Copy, Debug)]
@@ -250,32 +249,27 @@ impl<'t> Place<'t> {
         }
     }
 
-    /// Returns the next non-empty price behind `price`.
-    pub(super) fn next_worse(&self, side: Side, price: TickIndex) -> Option<TickIndex> {
+    /// Returns the next non-empty price behind `price`; the error says that the block does not know.
+    pub(super) fn next_worse(
+        &self,
+        side: Side,
+        price: TickIndex,
+    ) -> std::result::Result<Option<TickIndex>, Unknown> {
         let (levels, is_whole) = self.listing(side);
         let found = levels
             .iter()
             .find(|level| side.is_better(price, level.price));
-        match found {
-            Some(level) => Some(level.price),
-            None if is_whole => None,
-            None => {
-                let all = self.all_levels(side);
-                let found = all.iter().find(|level| side.is_better(price, level.price));
-                found.map(|level| level.price)
-            }
-        }
+        known(found, is_whole)
     }
 
-    /// Returns the price of the `n`-th level of a side, counted from 1 at the best.
-    pub(super) fn nth_best(&self, side: Side, n: u32) -> Option<TickIndex> {
-        let index = n as usize - 1;
+    /// Returns the price of the `n`-th level of a side, counted from 1 at the best; the error says that the block does not know.
+    pub(super) fn nth_best(
+        &self,
+        side: Side,
+        n: u32,
+    ) -> std::result::Result<Option<TickIndex>, Unknown> {
         let (levels, is_whole) = self.listing(side);
-        match levels.get(index) {
-            Some(level) => Some(level.price),
-            None if is_whole => None,
-            None => self.all_levels(side).get(index).map(|level| level.price),
-        }
+        known(levels.get(n as usize - 1), is_whole)
     }
 
     /// Returns the levels of a side, best first, as far as the block tells them, and whether that is all.
@@ -317,43 +311,27 @@ impl<'t> Place<'t> {
         self.block.flags & FLAG_CLEARS != 0 && self.row == self.block.count as usize
     }
 
-    /// Returns all levels of a side, best first, from the last checkpoint on.
-    #[cold]
-    fn all_levels(&self, side: Side) -> Vec<Level> {
-        let mut place = Self::in_chunk(
+    /// Returns the start of the last chunk with a checkpoint.
+    pub(super) fn checkpoint(&self) -> Self {
+        Self::in_chunk(
             self.tape,
             self.number / CHECKPOINT_CHUNKS * CHECKPOINT_CHUNKS,
-        );
-        let known = place
-            .chunk()
-            .checkpoint
-            .map_or(&[][..], |all| all[side as usize]);
-        let mut levels: BTreeMap<i64, Level> = known
-            .iter()
-            .map(|level| (side.rank(level.price), *level))
-            .collect();
-        while place.next_row() < self.next_row() {
-            let row = place.chunk().row(place.index, place.row);
-            if row.kind == KIND_CLEAR {
-                levels.clear();
-            } else if place.block.sets >> place.row & 1 != 0 && row.side == side as u8 {
-                let lots = place.block.after[place.row];
-                let level = Level {
-                    price: row.price,
-                    lots,
-                };
-                if lots == 0 {
-                    levels.remove(&side.rank(row.price));
-                } else {
-                    levels.insert(side.rank(row.price), level);
-                }
-            }
-            place.row += 1;
-            place.settle();
-            if place.row == place.block.count as usize {
-                break; // the end of the tape
-            }
-        }
-        levels.into_values().collect()
+        )
+    }
+
+    pub(super) fn chunk_number(&self) -> usize {
+        self.number
+    }
+}
+
+/// The levels that a block knows end before the one that is asked for.
+#[derive(Debug)]
+pub(super) struct Unknown;
+
+fn known(found: Option<&Level>, is_whole: bool) -> std::result::Result<Option<TickIndex>, Unknown> {
+    match found {
+        Some(level) => Ok(Some(level.price)),
+        None if is_whole => Ok(None),
+        None => Err(Unknown),
     }
 }

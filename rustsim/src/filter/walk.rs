@@ -1,7 +1,6 @@
 //! The walk of the exchange through a compiled tape: from one row that concerns it to the next.
 
 use super::Compiled;
-use super::book::LookupBook;
 use super::layout::{Chunk, FLAG_CONTINUES, below, first_at};
 use super::place::Place;
 use crate::error::Result;
@@ -276,7 +275,7 @@ impl<'t> Walk<'t> {
             is_best_changed,
         };
         let is_scheduled = exchange.apply_touched(&self.rows, group)?;
-        *exchange.matching.book_mut() = LookupBook { place: self.place };
+        exchange.matching.book_mut().place = self.place;
         Ok(Applied {
             is_scheduled,
             is_seen: is_shown && is_best_changed,
@@ -304,7 +303,7 @@ impl<'t> SimulatedExchange<Compiled<'t>> {
         rows: u64,
         is_best_changed: bool,
     ) -> Result<bool> {
-        *self.matching.book_mut() = LookupBook { place: *place };
+        self.matching.book_mut().place = *place;
         self.passed(exch_ns, rows, is_best_changed)
     }
 }
