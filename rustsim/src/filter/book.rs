@@ -68,7 +68,7 @@ impl Book for LookupBook<'_> {
 
     #[inline]
     fn touch(&self) -> [TickIndex; 2] {
-        self.place.bests()
+        self.place.bests().prices
     }
 
     fn next_worse(&self, side: Side, price: TickIndex) -> Option<TickIndex> {

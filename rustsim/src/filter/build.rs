@@ -1,13 +1,13 @@
 //! Works off what no parameter can change: the book after every row, once per tape instead of once per replay.
 //!
-//! Rows go through the same recorded book as in the direct engine. A block ends after 64 rows, and earlier where a row does not fit its columns: prices
-//! more than 65,535 apart, times more than 2^32 steps apart, a row that wipes the book. Memory: one chunk. Cost: about 20 ns a row.
+//! Rows go through the same recorded book as in the direct engine. A block ends after 64 rows, and earlier where times
+//! are more than 2^32 steps apart or a row wipes the book. Memory: one chunk. Cost: about 20 ns a row.
 
 use super::layout::{
     BLOCK_ROWS, Bests, Block, CHECKPOINT_CHUNKS, CHUNK_BLOCKS, ChunkHead, FAR_STAMP, FLAG_CLEARS,
     FLAG_CONTINUES, FarStamp, LISTED, Level, NO_COLUMN, PackedPrint, Special, code_of,
 };
-use crate::book::{LimitOrderBook, NO_PRICE};
+use crate::book::{Book, LimitOrderBook};
 use crate::error::Result;
 use crate::recorded::RecordedBook;
 use crate::rows::{RowSource, rows_of_finished_times};
@@ -82,7 +82,7 @@ struct Builder<F> {
     joins: Vec<[u32; BLOCK_ROWS]>,
     stamps: Vec<[u32; BLOCK_ROWS]>,
     specials: Vec<Special>,
-    offsets: Vec<[u16; BLOCK_ROWS]>,
+    offsets: Vec<[u32; BLOCK_ROWS]>,
     bytes: Vec<u8>,
 }
 
@@ -138,6 +138,9 @@ impl<F: FnMut(&[u8]) -> Result<()>> Builder<F> {
                     open.block.last |= bit;
                     open.block.shown |= if is_shown { bit } else { 0 };
                 }
+                if is_last && self.recorded.book.take_best_changed() {
+                    self.tell_best_lots();
+                }
                 self.is_inside_group = !is_last;
                 self.next_row += 1;
                 let is_full =
@@ -163,7 +166,7 @@ impl<F: FnMut(&[u8]) -> Result<()>> Builder<F> {
             self.open = Some(Box::new(self.begin_block(row)));
         }
         let is_print = row.kind == KIND_TRADE && row.flags & FLAG_INDICATIVE == 0;
-        let best = self.bests();
+        let best = self.best_prices();
         self.apply(row, track)?;
         let after = match row.kind {
             KIND_LEVEL => row.qty,
@@ -174,9 +177,12 @@ impl<F: FnMut(&[u8]) -> Result<()>> Builder<F> {
             self.prints
                 .push(PackedPrint::of(self.recorded.last_trade()));
         }
-        let best_after = self.bests();
+        let best_after = self.best_prices();
         if best != best_after {
-            self.bests.push(best_after);
+            self.bests.push(Bests {
+                prices: best_after,
+                lots: [0; 2],
+            });
         }
         let Some(open) = &mut self.open else {
             return Ok(()); // it was opened above
@@ -229,8 +235,18 @@ impl<F: FnMut(&[u8]) -> Result<()>> Builder<F> {
         Ok(())
     }
 
-    fn bests(&self) -> Bests {
-        [Side::Bid, Side::Ask].map(|side| self.recorded.book.best(side).unwrap_or(NO_PRICE))
+    fn best_prices(&self) -> [TickIndex; 2] {
+        self.recorded.book.touch()
+    }
+
+    /// Tells the lots at the best prices that a group left.
+    fn tell_best_lots(&mut self) {
+        let book = &self.recorded.book;
+        if let Some(bests) = self.bests.last_mut() {
+            for side in [Side::Bid, Side::Ask] {
+                bests.lots[side as usize] = book.size(side, bests.prices[side as usize]);
+            }
+        }
     }
 
     fn begin_block(&self, row: &Tick) -> Open {
@@ -309,8 +325,10 @@ impl<F: FnMut(&[u8]) -> Result<()>> Builder<F> {
     }
 
     fn begin_chunk(&mut self) {
-        let bests = self.bests();
-        self.bests.push(bests);
+        self.bests.push(Bests {
+            prices: self.best_prices(),
+            lots: [0; 2],
+        });
         self.prints
             .push(PackedPrint::of(self.recorded.last_trade()));
         self.checkpoint = self.chunks.is_multiple_of(CHECKPOINT_CHUNKS).then(|| {
@@ -376,19 +394,15 @@ impl<F: FnMut(&[u8]) -> Result<()>> Builder<F> {
 }
 
 impl Open {
-    /// Returns whether a row's time and price can be told in the columns of this block.
+    /// Returns whether a row's time can be told in the column of this block.
     fn fits(&self, row: &Tick) -> bool {
         let since = row.exch_ns - self.block.start_ns;
-        let has_unit = UNITS_NS
+        UNITS_NS
             .iter()
             .zip(self.is_whole_in)
             .any(|(unit, is_whole)| {
                 is_whole && since % unit == 0 && since / unit < i64::from(u32::MAX)
-            });
-        let side = usize::from(row.side & 1);
-        let low = i64::from(self.block.low[side].min(row.price));
-        let high = i64::from(self.block.high[side].max(row.price));
-        has_unit && (row.kind == KIND_CLEAR || high - low <= i64::from(u16::MAX))
+            })
     }
 
     fn add(&mut self, row: &Tick, after: i32, is_print: bool) {
@@ -429,7 +443,7 @@ impl Open {
     }
 
     /// Settles the unit of time; returns exact prices if the codes do not tell them.
-    fn seal(&mut self) -> Option<[u16; BLOCK_ROWS]> {
+    fn seal(&mut self) -> Option<[u32; BLOCK_ROWS]> {
         let used = self.block.count as usize;
         let whole = UNITS_NS.iter().zip(self.is_whole_in);
         let unit_ns = whole
@@ -451,7 +465,7 @@ impl Open {
         for (slot, offset) in offsets[..used].iter_mut().enumerate() {
             let low = self.block.low[usize::from(self.block.code[slot] >> 7)];
             // A row that wipes the book has no price of its own.
-            *offset = u16::try_from(i64::from(self.price[slot]) - i64::from(low)).unwrap_or(0);
+            *offset = u32::try_from(i64::from(self.price[slot]) - i64::from(low)).unwrap_or(0);
         }
         Some(offsets)
     }

@@ -3,14 +3,14 @@
 //! ```text
 //! chunk       head, 64 bytes: how many of everything
 //!             blocks       832 each, at most 64
-//!             bests        8 each     best bid and ask: first those before the chunk, then one for each row that changes one
+//!             bests        16 each    best bid and ask: first those before the chunk, then one for each row that changes one
 //!             prints       8 each     first the last one before the chunk, then one for each print
 //!             checkpoint   8 a level  the whole book before the chunk, best first, bids then asks (every 8th chunk)
 //!             far stamps   16 each    local stamps too far from the exchange time for their column
 //!             joins        256 each   one column per block, or none
 //!             stamps       256 each   one column per block, or none
 //!             specials     8 each     what the masks of a block do not tell
-//!             offsets      128 each   exact prices of blocks that span more than 128 of them
+//!             offsets      256 each   exact prices of blocks that span more than 128 of them
 //! ```
 //!
 //! All numbers are in the order of this machine (little endian; others refuse the file). A block answers three questions without a look at its rows: which
@@ -47,8 +47,15 @@ pub struct Level {
     pub lots: i32,
 }
 
-/// Best bid and ask, [`NO_PRICE`] for an empty side.
-pub type Bests = [TickIndex; 2];
+/// Best bid and ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Bests {
+    /// Prices, [`NO_PRICE`] for an empty side.
+    pub prices: [TickIndex; 2],
+    /// Lots there after the group in which they became the best; those before a chunk are not told.
+    pub lots: [i32; 2],
+}
 
 /// A print as it lies in a chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -224,7 +231,7 @@ pub struct Chunk<'t> {
     /// Unusual rows, by place.
     pub specials: &'t [Special],
     /// Exact prices above the lowest of their side.
-    pub offsets: &'t [[u16; BLOCK_ROWS]],
+    pub offsets: &'t [[u32; BLOCK_ROWS]],
 }
 
 impl<'t> Chunk<'t> {
@@ -251,7 +258,7 @@ impl<'t> Chunk<'t> {
         let (specials, rest) =
             <[Special]>::ref_from_prefix_with_elems(rest, count(head.specials)?).ok()?;
         let offsets =
-            <[[u16; BLOCK_ROWS]]>::ref_from_bytes_with_elems(rest, count(head.offsets)?).ok()?;
+            <[[u32; BLOCK_ROWS]]>::ref_from_bytes_with_elems(rest, count(head.offsets)?).ok()?;
         Some(Self {
             blocks,
             bests,
@@ -280,7 +287,7 @@ impl<'t> Chunk<'t> {
         let side = if code >> 7 == 0 { Side::Bid } else { Side::Ask };
         let low = block.low[side as usize];
         let above = match self.offsets.get(block.offsets as usize) {
-            Some(offsets) => i32::from(offsets[row]),
+            Some(offsets) => offsets[row].cast_signed(),
             None => (i32::from(code) - low) & 127,
         };
         (side, low.wrapping_add(above))
@@ -375,5 +382,8 @@ pub fn first_at(block: &Block, at_ns: Nanos) -> usize {
         1_000 => since.div_ceil(1_000),
         _ => since.div_ceil(1_000_000),
     };
-    block.time[..block.count as usize].partition_point(|time| u64::from(*time) < steps)
+    // Counted rather than searched: a search of sorted times guesses wrong at every step, and 64 comparisons side by side do not.
+    let steps = u32::try_from(steps).unwrap_or(u32::MAX);
+    let before: u32 = block.time.iter().map(|time| u32::from(*time < steps)).sum();
+    before as usize
 }

@@ -106,7 +106,7 @@ mod x86 {
 
     pub(super) fn avx2(bytes: &[u8; 64], wanted: u8) -> u64 {
         #[target_feature(enable = "avx2")]
-        unsafe fn compare(bytes: &[u8; 64], wanted: u8) -> u64 {
+        fn compare(bytes: &[u8; 64], wanted: u8) -> u64 {
             // SAFETY: both loads are unaligned ones of 32 bytes that lie inside of `bytes`.
             unsafe {
                 let wanted = _mm256_set1_epi8(wanted.cast_signed());
@@ -123,7 +123,7 @@ mod x86 {
 
     pub(super) fn avx512(bytes: &[u8; 64], wanted: u8) -> u64 {
         #[target_feature(enable = "avx512bw")]
-        unsafe fn compare(bytes: &[u8; 64], wanted: u8) -> u64 {
+        fn compare(bytes: &[u8; 64], wanted: u8) -> u64 {
             // SAFETY: the load is an unaligned one of all 64 bytes.
             unsafe {
                 let all = _mm512_loadu_si512(bytes.as_ptr().cast::<__m512i>());

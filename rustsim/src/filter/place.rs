@@ -4,8 +4,8 @@
 //! tells nothing, in the levels that it knows at its start; failing that, in earlier blocks back to a checkpoint.
 
 use super::layout::{
-    BLOCK_ROWS, Block, CHECKPOINT_CHUNKS, Chunk, FAR_STAMP, FLAG_CLEARS, LISTED, Level, below,
-    code_of, first_at,
+    BLOCK_ROWS, Bests, Block, CHECKPOINT_CHUNKS, Chunk, FAR_STAMP, FLAG_CLEARS, LISTED, Level,
+    below, code_of,
 };
 use super::tape::OpenTape;
 use crate::book::NO_PRICE;
@@ -135,24 +135,6 @@ impl<'t> Place<'t> {
         }
     }
 
-    /// Returns how many rows of the block, from its first on, are stamped at or before `until_ns`. Stamps never fall within a tape.
-    #[inline]
-    pub(super) fn stamped_until(&self, until_ns: Nanos) -> usize {
-        if self.chunk().stamps.is_empty() {
-            return first_at(self.block, until_ns.saturating_add(1));
-        }
-        let (mut low, mut high) = (0, self.block.count as usize);
-        while low < high {
-            let middle = usize::midpoint(low, high);
-            if self.stamp_ns(middle) <= until_ns {
-                low = middle + 1;
-            } else {
-                high = middle;
-            }
-        }
-        low
-    }
-
     /// Returns the rows of the block that set the size of a level, wherever the place is.
     #[inline]
     pub(super) fn rows_at(&self, side: Side, price: TickIndex) -> u64 {
@@ -164,12 +146,12 @@ impl<'t> Place<'t> {
         let mut rows = (self.tape.compare)(&block.code, code_of(side, price)) & block.sets;
         if let Some(offsets) = self.chunk().offsets.get(block.offsets as usize) {
             // Prices 128 apart share a code.
-            let wanted = price - block.low[place];
+            let wanted = price.wrapping_sub(block.low[place]).cast_unsigned();
             let mut left = rows;
             while left != 0 {
                 let row = left.trailing_zeros() as usize;
                 left &= left - 1;
-                if i32::from(offsets[row]) != wanted {
+                if offsets[row] != wanted {
                     rows &= !(1 << row);
                 }
             }
@@ -179,15 +161,36 @@ impl<'t> Place<'t> {
 
     /// Returns the best prices.
     #[inline]
-    pub(super) fn bests(&self) -> [TickIndex; 2] {
+    pub(super) fn bests(&self) -> &'t Bests {
         let before = (self.block.best & below(self.row)).count_ones() as usize;
-        self.chunk().bests[self.block.bests as usize + before]
+        &self.chunk().bests[self.block.bests as usize + before]
+    }
+
+    /// Returns the best prices and the lots there; the place must lie behind a whole group.
+    #[inline]
+    pub(super) fn touch(&self) -> Bests {
+        let mut bests = *self.bests();
+        let groups_before = self.block.last & below(self.row.saturating_sub(1));
+        let start = 64 - groups_before.leading_zeros() as usize;
+        let is_told = groups_before != 0 && self.block.best & below(self.row) & !below(start) != 0;
+        if !is_told {
+            // What became the best before this group may have another size by now.
+            for side in [Side::Bid, Side::Ask] {
+                let price = bests.prices[side as usize];
+                bests.lots[side as usize] = if price == NO_PRICE {
+                    0
+                } else {
+                    self.size(side, price)
+                };
+            }
+        }
+        bests
     }
 
     /// Returns the best price of a side.
     #[inline]
     pub(super) fn best(&self, side: Side) -> Option<TickIndex> {
-        Some(self.bests()[side as usize]).filter(|price| *price != NO_PRICE)
+        Some(self.bests().prices[side as usize]).filter(|price| *price != NO_PRICE)
     }
 
     /// Returns the last print.
@@ -228,23 +231,35 @@ impl<'t> Place<'t> {
         (self.block.is_whole[place] != 0).then_some(0)
     }
 
+    /// Returns the displayed size of a level as blocks before this one tell it, back to a checkpoint.
     #[cold]
     fn size_from_before(&self, side: Side, price: TickIndex) -> i32 {
         let mut place = *self;
+        let at = side as usize;
         loop {
             if place.index == 0
                 && let Some(levels) = place.chunk().checkpoint
             {
-                let levels = levels[side as usize];
-                let found =
-                    levels.binary_search_by_key(&side.rank(price), |level| side.rank(level.price));
-                return found.map_or(0, |found| levels[found].lots);
+                let found = levels[at]
+                    .binary_search_by_key(&side.rank(price), |level| side.rank(level.price));
+                return found.map_or(0, |found| levels[at][found].lots);
             }
             if !place.enter_block_before() {
                 return 0;
             }
-            if let Some(lots) = place.size_here(side, price) {
-                return lots;
+            let block = place.block;
+            if price >= block.low[at] && price <= block.high[at] {
+                let rows = place.rows_at(side, price);
+                if rows != 0 {
+                    return block.after[63 - rows.leading_zeros() as usize];
+                }
+            }
+            let listed = usize::from(block.listed[at]);
+            let reaches = |level: &Level| !side.is_better(level.price, price);
+            if block.is_whole[at] != 0 || block.levels[at][..listed].last().is_some_and(reaches) {
+                let mut levels = block.levels[at][..listed].iter();
+                let found = levels.find(|level| level.price == price);
+                return found.map_or(0, |level| level.lots);
             }
         }
     }

@@ -6,7 +6,7 @@ use crate::book::NO_PRICE;
 use crate::host::View;
 use crate::schedule::NEVER;
 use crate::sight::{Heeds, Sight};
-use crate::types::{Nanos, Side};
+use crate::types::Nanos;
 
 /// The place in a compiled tape up to which the strategy has seen the market.
 #[derive(Clone, Debug)]
@@ -16,8 +16,9 @@ pub struct Following<'t> {
     /// What the feed adds to every stamp.
     feed_ns: Nanos,
     heeds: Heeds,
-    /// When the next view is seen that an instant must be made for.
+    /// When the next view is seen that an instant must be made for, and the place behind it.
     next_ns: Nanos,
+    next: Place<'t>,
 }
 
 impl<'t> Following<'t> {
@@ -27,13 +28,15 @@ impl<'t> Following<'t> {
             feed_ns,
             heeds: Heeds::Nothing,
             next_ns: NEVER,
+            next: start,
         }
     }
 
-    /// Returns when the next group is seen in which a best price changes.
-    fn find_next(&self) -> Nanos {
+    /// Looks for the next group in which a best price changes.
+    fn find_next(&mut self) {
+        self.next_ns = NEVER;
         if self.heeds == Heeds::Nothing {
-            return NEVER;
+            return;
         }
         let mut place = self.seen;
         let mut is_changed = false;
@@ -46,11 +49,45 @@ impl<'t> Following<'t> {
                 let shown = block.shown & !below(changes.trailing_zeros() as usize);
                 if shown != 0 {
                     let row = shown.trailing_zeros() as usize;
-                    return place.stamp_ns(row).saturating_add(self.feed_ns);
+                    self.next_ns = place.stamp_ns(row).saturating_add(self.feed_ns);
+                    place.row = row + 1;
+                    self.next = place;
+                    return;
                 }
             }
             if !place.enter_next_block() {
-                return NEVER;
+                return;
+            }
+        }
+    }
+
+    /// Returns the place behind the last group that is seen by a time, None if that is none since the last one.
+    fn newest(&self, now_ns: Nanos) -> Option<Place<'t>> {
+        let until_ns = now_ns.saturating_sub(self.feed_ns);
+        let (mut place, mut newest) = if self.next_ns <= now_ns {
+            (self.next, Some(self.next))
+        } else {
+            (self.seen, None)
+        };
+        loop {
+            let mut shown = place.block.shown & !below(place.row);
+            // Stamps never fall: a block is passed as a whole if its last row is seen.
+            let is_whole = place.stamp_ns(place.block.count as usize - 1) <= until_ns;
+            if is_whole && shown != 0 {
+                place.row = 64 - shown.leading_zeros() as usize;
+                newest = Some(place);
+            }
+            while !is_whole && shown != 0 {
+                let row = shown.trailing_zeros() as usize;
+                if place.stamp_ns(row) > until_ns {
+                    break;
+                }
+                shown &= shown - 1;
+                place.row = row + 1;
+                newest = Some(place);
+            }
+            if !is_whole || !place.enter_next_block() {
+                return newest;
             }
         }
     }
@@ -59,7 +96,7 @@ impl<'t> Following<'t> {
 impl Sight for Following<'_> {
     fn heed(&mut self, heeds: Heeds) {
         self.heeds = heeds;
-        self.next_ns = self.find_next();
+        self.find_next();
     }
 
     #[inline]
@@ -68,40 +105,25 @@ impl Sight for Following<'_> {
     }
 
     fn see(&mut self, seen: &mut View, now_ns: Nanos) -> bool {
-        let until_ns = now_ns.saturating_sub(self.feed_ns);
-        let mut place = self.seen;
-        let mut newest = None;
-        loop {
-            let seen_rows = place.stamped_until(until_ns);
-            let shown = place.block.shown & !below(place.row) & below(seen_rows);
-            if shown != 0 {
-                place.row = 64 - shown.leading_zeros() as usize;
-                newest = Some(place);
-            }
-            if seen_rows < place.block.count as usize || !place.enter_next_block() {
-                break;
-            }
-        }
-        let Some(newest) = newest else {
+        let Some(newest) = self.newest(now_ns) else {
             return false;
         };
         self.seen = newest;
         self.seen.settle();
         if self.next_ns <= now_ns {
-            self.next_ns = self.find_next();
+            self.find_next();
         }
-        let [bid, ask] = self
-            .seen
-            .bests()
+        let touch = newest.touch();
+        let [best_bid, best_ask] = touch
+            .prices
             .map(|price| (price != NO_PRICE).then_some(price));
-        let lots = |side, price: Option<_>| price.map_or(0, |price| self.seen.size(side, price));
         *seen = View {
             exch_ns: newest.last_ns().unwrap_or(seen.exch_ns),
-            best_bid: bid,
-            best_ask: ask,
-            best_bid_lots: lots(Side::Bid, bid),
-            best_ask_lots: lots(Side::Ask, ask),
-            last_trade: self.seen.last_print(),
+            best_bid,
+            best_ask,
+            best_bid_lots: touch.lots[0],
+            best_ask_lots: touch.lots[1],
+            last_trade: newest.last_print(),
         };
         true
     }

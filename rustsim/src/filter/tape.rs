@@ -26,7 +26,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 /// First eight bytes of every compiled tape; a machine of another byte order reads others.
 const MAGIC: u64 = u64::from_le_bytes(*b"RSIMFILT");
 /// Version of the layout; a reader takes exactly its own.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 const LOCAL: u32 = 1;
 const JOIN: u32 = 2;
 

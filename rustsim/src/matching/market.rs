@@ -463,7 +463,11 @@ impl<B: Book> Matching<B> {
 
     pub(super) fn is_in_view(&self, side: Side, price: TickIndex) -> bool {
         let book = &self.recorded.book;
-        if self.visible_levels == 0 || book.size(side, price) > 0 {
+        let is_best = |best: TickIndex| !side.is_better(best, price);
+        if self.visible_levels == 0
+            || book.best(side).is_none_or(is_best)
+            || book.size(side, price) > 0
+        {
             return true;
         }
         book.nth_best(side, self.visible_levels)

@@ -16,6 +16,7 @@ mod file_hash;
 mod functions;
 mod ghosts;
 mod kernel;
+mod message;
 mod order_flow;
 mod result;
 mod row_check;
