@@ -40,6 +40,7 @@ __all__ = [
     "philox4x64_10",
     "plain_events",
     "queue_probability_ahead",
+    "replay_lanes",
     "scan_book",
     "scan_queues",
     "synthetic_market",
