@@ -117,14 +117,13 @@ impl Sight for Following<'_> {
         let [best_bid, best_ask] = touch
             .prices
             .map(|price| (price != NO_PRICE).then_some(price));
-        *seen = View {
-            exch_ns: newest.last_ns().unwrap_or(seen.exch_ns),
-            best_bid,
-            best_ask,
-            best_bid_lots: touch.lots[0],
-            best_ask_lots: touch.lots[1],
-            last_trade: newest.last_print(),
-        };
+        // Field by field: a view that is copied as a whole waits for its parts to be written.
+        seen.exch_ns = newest.last_ns().unwrap_or(seen.exch_ns);
+        seen.best_bid = best_bid;
+        seen.best_ask = best_ask;
+        seen.best_bid_lots = touch.lots[0];
+        seen.best_ask_lots = touch.lots[1];
+        seen.last_trade = newest.last_print();
         true
     }
 }

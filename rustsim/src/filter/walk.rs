@@ -87,7 +87,7 @@ impl<'t> Walk<'t> {
             self.limit = Limit {
                 first_row: block.first_row,
                 before_ns,
-                rows: first_at(block, before_ns),
+                rows: first_at(block, self.place.row, before_ns),
             };
         }
         self.limit.rows
