@@ -142,13 +142,15 @@ class Broken(KernelStrategy):
 def test_strategy_that_does_not_compile_is_refused_before_any_worker(
     study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "broken.py").write_text(BROKEN)
+    (tmp_path / "uncompilable.py").write_text(BROKEN)
     monkeypatch.setattr(strategies, "__path__", [*strategies.__path__, str(tmp_path)])
-    text = STUDY.replace("inventory_maker:InventoryMakerStrategy", "broken:Broken")
+    monkeypatch.delitem(sys.modules, "strategies.uncompilable", raising=False)
+    text = STUDY.replace("inventory_maker:InventoryMakerStrategy", "uncompilable:Broken")
     head, _, tail = text.partition("  params:")
     study.write_text(head + "world" + tail.partition("world")[2])
     overrides = ["world.latency.place.mean_us={float: [1000, 2000]}"]
-    with pytest.raises(InputError, match=r"broken\.py:6: decide uses a list.*may use") as caught:
+    where = r"uncompilable\.py:6: decide uses a list.*may use"
+    with pytest.raises(InputError, match=where) as caught:
         make_plan(load_study(study, overrides), tmp_path / "runs")
     assert caught.value.exit_code == EXIT_BAD_INPUT
     assert not (tmp_path / "runs" / "small").exists()
