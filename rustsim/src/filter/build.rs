@@ -4,8 +4,9 @@
 //! are more than 2^32 steps apart or a row wipes the book. Memory: one chunk. Cost: about 20 ns a row.
 
 use super::layout::{
-    BLOCK_ROWS, Bests, Block, CHECKPOINT_CHUNKS, CHUNK_BLOCKS, ChunkHead, FAR_STAMP, FLAG_CLEARS,
-    FLAG_CONTINUES, FarStamp, LISTED, Level, NO_COLUMN, PackedPrint, Special, code_of,
+    BLOCK_ROWS, Bests, Block, CHECKPOINT_CHUNKS, CHUNK_BLOCKS, Carries, ChunkHead, FAR_STAMP,
+    FLAG_CLEARS, FLAG_CONTINUES, FarStamp, LISTED, Level, NO_COLUMN, PackedPrint, Special,
+    UNITS_NS, code_of,
 };
 use crate::book::{Book, LimitOrderBook};
 use crate::error::Result;
@@ -17,19 +18,8 @@ use crate::types::{
 };
 use zerocopy::IntoBytes;
 
-/// Steps of time that a block may count in, in ns.
-const UNITS_NS: [i64; 3] = [1, 1_000, 1_000_000];
 /// Furthest that two prices may lie apart for their codes to tell them apart.
 const CODE_SPAN: i64 = 127;
-
-/// What rows carry besides the market.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Carries {
-    /// Local receive times.
-    pub local: bool,
-    /// Joins.
-    pub join: bool,
-}
 
 /// Compiles `rows`, of which `first_row` is the tape number of the first; `take` gets the bytes of each chunk, in order. Returns the number after the last.
 ///

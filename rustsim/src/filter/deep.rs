@@ -77,7 +77,7 @@ impl<'t> DeepBook<'t> {
 
     fn set(&mut self, side: Side, price: TickIndex, lots: i32) {
         let done = self.book.set(side, price, lots);
-        debug_assert!(done.is_ok(), "the tape was compiled with such a book");
+        done.expect("a book of these levels was kept when the tape was compiled");
     }
 
     pub(super) fn next_worse(&self, side: Side, price: TickIndex) -> Option<TickIndex> {

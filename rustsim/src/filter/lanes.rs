@@ -1,7 +1,7 @@
 //! Several parameter sets over one compiled tape, side by side.
 //!
 //! All lanes go through a chunk before any goes on to the next: the chunk is fetched from memory once, and lies at hand for all but the first. Lanes share
-//! nothing but the tape, so each gives what it would give alone. A lane that fails ends; the others go on.
+//! nothing but the tape, so each gives what it would give alone.
 
 use super::walk::Walk;
 use super::{Compiled, needs_direct};
@@ -85,23 +85,22 @@ impl<'t, 's, S: Strategy + ?Sized> Lane<'t, 's, S> {
     }
 }
 
-/// Takes all lanes through the tape, chunk by chunk; what came of each, in order. A lane that could not begin is handed through.
-#[must_use]
+/// Takes all lanes through the tape, chunk by chunk; what came of each, in order.
+///
+/// # Errors
+/// The place of the first lane that failed, and how. The others end with the chunk: whoever is interrupted does not wait for them.
 pub fn replay_lanes<S: Strategy + ?Sized>(
     tape: &OpenTape<'_>,
-    mut lanes: Vec<Result<Lane<'_, '_, S>>>,
-) -> Vec<Result<Outcomes>> {
+    mut lanes: Vec<Lane<'_, '_, S>>,
+) -> std::result::Result<Vec<Outcomes>, (usize, Error)> {
     let starts = tape.chunks.iter().map(|chunk| chunk.blocks[0].first_row);
     for until in starts.skip(1).chain([u64::MAX]) {
-        for lane in &mut lanes {
-            let advanced = lane.as_mut().map_or(Ok(()), |lane| lane.advance(until));
-            if let Err(fault) = advanced {
-                *lane = Err(fault);
-            }
+        for (place, lane) in lanes.iter_mut().enumerate() {
+            lane.advance(until).map_err(|fault| (place, fault))?;
         }
     }
-    lanes
-        .into_iter()
-        .map(|lane| lane.and_then(Lane::finish))
+    let ended = lanes.into_iter().enumerate();
+    ended
+        .map(|(place, lane)| lane.finish().map_err(|fault| (place, fault)))
         .collect()
 }

@@ -26,6 +26,8 @@ pub const BLOCK_ROWS: usize = 64;
 pub const CHUNK_BLOCKS: usize = 64;
 /// Chunks from one checkpoint to the next.
 pub const CHECKPOINT_CHUNKS: usize = 8;
+/// Steps of time that a block may count in, in ns.
+pub const UNITS_NS: [i64; 3] = [1, 1_000, 1_000_000];
 /// Levels a side that every block knows at its start.
 pub const LISTED: usize = 8;
 /// Stands for "no such column".
@@ -36,6 +38,15 @@ pub const FAR_STAMP: u32 = u32::MAX;
 pub const FLAG_CONTINUES: u32 = 1;
 /// The last row of the block wipes the book.
 pub const FLAG_CLEARS: u32 = 2;
+
+/// What rows carry besides the market.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Carries {
+    /// Local receive times.
+    pub local: bool,
+    /// Joins.
+    pub join: bool,
+}
 
 /// One level of a book.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -272,6 +283,31 @@ impl<'t> Chunk<'t> {
         })
     }
 
+    /// Returns whether everything that its rows point to is there; `number` is that of the chunk.
+    #[must_use]
+    pub fn is_sound(&self, number: usize, carries: Carries) -> bool {
+        let columns = |is_carried: bool| if is_carried { self.blocks.len() } else { 0 };
+        let ones = |mask: u64| mask.count_ones() as usize;
+        !self.blocks.is_empty()
+            && self.stamps.len() == columns(carries.local)
+            && self.joins.len() == columns(carries.join)
+            && (!number.is_multiple_of(CHECKPOINT_CHUNKS) || self.checkpoint.is_some())
+            && self.blocks.iter().all(|block| {
+                let masks = [block.best, block.print, block.sets, block.last, block.shown];
+                let all = masks.iter().fold(block.special, |all, mask| all | mask);
+                (1..=BLOCK_ROWS).contains(&(block.count as usize))
+                    && all & !below(block.count as usize) == 0
+                    && block
+                        .listed
+                        .iter()
+                        .all(|listed| usize::from(*listed) <= LISTED)
+                    && (block.bests as usize) + ones(block.best) < self.bests.len()
+                    && (block.prints as usize) + ones(block.print) < self.prints.len()
+                    && (block.offsets == NO_COLUMN || (block.offsets as usize) < self.offsets.len())
+                    && UNITS_NS.contains(&i64::from(block.unit_ns))
+            })
+    }
+
     /// Returns the time of a row.
     #[inline]
     #[must_use]
@@ -288,7 +324,7 @@ impl<'t> Chunk<'t> {
         let low = block.low[side as usize];
         let above = match self.offsets.get(block.offsets as usize) {
             Some(offsets) => offsets[row].cast_signed(),
-            None => (i32::from(code) - low) & 127,
+            None => i32::from(code).wrapping_sub(low) & 127,
         };
         (side, low.wrapping_add(above))
     }

@@ -9,8 +9,8 @@
 //! Written under a temporary name, synced and renamed into place; checked whole whenever one is opened, never again while it is mapped. A compiled tape
 //! tells nothing new: whoever finds none, a damaged one or one of another version compiles it again.
 
-use super::build::{Carries, compile};
-use super::layout::Chunk;
+use super::build::compile;
+use super::layout::{Carries, Chunk};
 use super::mask::{Compare, choose};
 use crate::error::{Error, Result};
 use crate::rows::RowSource;
@@ -101,8 +101,14 @@ impl CompiledTape {
             chunks.push(start..start + chunk.len());
             Ok(())
         })?;
-        Self::checked(Bytes::Held(held), chunks, first_row..stop_row, carries)
-            .map_err(|fault| Error::Tape(format!("compiled in memory: {fault}")))
+        Self::checked(
+            Bytes::Held(held),
+            chunks,
+            first_row..stop_row,
+            carries,
+            choose()?,
+        )
+        .map_err(|fault| Error::Tape(format!("compiled in memory: {fault}")))
     }
 
     /// Compiles rows into a file; `source` is the content hash of the tape.
@@ -171,13 +177,18 @@ impl CompiledTape {
     /// Maps a compiled tape and checks all of it; `source` is the content hash of the tape that it must be made of.
     ///
     /// # Errors
-    /// `Error::Tape` with file and reason if anything is off.
+    /// `Error::Tape` with file and reason if anything is off, `Error::Replay` if the environment asks for a comparison that this machine lacks.
     pub fn open(path: &Path, source: u128) -> Result<Self> {
-        Self::open_checked(path, source)
+        let compare = choose()?;
+        Self::open_checked(path, source, compare)
             .map_err(|fault| Error::Tape(format!("{}: {fault}", path.display())))
     }
 
-    fn open_checked(path: &Path, source: u128) -> std::result::Result<Self, String> {
+    fn open_checked(
+        path: &Path,
+        source: u128,
+        compare: Compare,
+    ) -> std::result::Result<Self, String> {
         let file = File::open(path).map_err(|fault| format!("cannot open: {fault}"))?;
         let facts = file.metadata().map_err(|fault| fault.to_string())?;
         if !facts.is_file() || facts.len() < HEADER_BYTES as u64 {
@@ -235,17 +246,17 @@ impl CompiledTape {
             join: header.carries & JOIN != 0,
         };
         let rows = header.first_row..header.stop_row;
-        Self::checked(Bytes::Mapped(map), chunks, rows, carries)
+        Self::checked(Bytes::Mapped(map), chunks, rows, carries, compare)
     }
 
-    /// Checks that chunks are what they seem, so that reading them cannot fail later.
+    /// Checks that chunks go on where the one before ended and hold what their rows point to.
     fn checked(
         bytes: Bytes,
         chunks: Vec<Range<usize>>,
         rows: Range<u64>,
         carries: Carries,
+        compare: Compare,
     ) -> std::result::Result<Self, String> {
-        let compare = choose().map_err(|fault| fault.to_string())?;
         let tape = Self {
             bytes,
             chunks,
@@ -256,11 +267,11 @@ impl CompiledTape {
         let mut next_row = tape.rows.start;
         for (number, place) in tape.chunks.iter().enumerate() {
             let chunk = tape.bytes().get(place.clone()).and_then(Chunk::read);
-            let Some(chunk) = chunk.filter(|chunk| !chunk.blocks.is_empty()) else {
+            let Some(chunk) = chunk.filter(|chunk| chunk.is_sound(number, carries)) else {
                 return Err(format!("chunk {number} is none"));
             };
             for block in chunk.blocks {
-                if block.first_row != next_row || block.count == 0 {
+                if block.first_row != next_row {
                     return Err(format!("chunk {number} does not go on at row {next_row}"));
                 }
                 next_row += u64::from(block.count);

@@ -3,7 +3,7 @@
 use super::tape::Tape;
 use crate::error::Result;
 use crate::filter;
-use crate::filter::build::Carries;
+use crate::filter::layout::Carries;
 use crate::tape::MappedTape;
 use pyo3::prelude::*;
 use std::ops::Range;

@@ -96,6 +96,17 @@ impl SimulatedExchange {
         }
     }
 
+    /// Joins reach back to the first 2^32 rows only.
+    fn check_joins_reach(&self, stop: usize) -> Result<()> {
+        if self.follows_orders() && stop > u32::MAX as usize {
+            return Err(Error::Replay(format!(
+                "queue.model: l3 follows orders up to row {}, as far as joins reach, and rows up to {stop} are asked for",
+                u32::MAX
+            )));
+        }
+        Ok(())
+    }
+
     fn begin_replay(&self) -> Result<()> {
         let mut phase = self.phase();
         if !matches!(*phase, Phase::Fresh) {
@@ -374,13 +385,7 @@ impl SimulatedExchange {
         let filter = WakeFilter::from_name(wake)?;
         let mapped = tape.get().shared();
         let rows = start..stop;
-        if self.follows_orders() && stop > u32::MAX as usize {
-            return Err(Error::Replay(format!(
-                "queue.model: l3 follows orders up to row {}, as far as joins reach, and rows up to {stop} are asked for",
-                u32::MAX
-            ))
-            .into());
-        }
+        self.check_joins_reach(stop)?;
         let compiled = match compiled.map(Bound::get) {
             Some(compiled) if compiled.holds(&mapped, &rows)? => Some(compiled.shared()),
             _ => None,
@@ -504,6 +509,7 @@ pub(crate) fn replay_lanes(
                 Error::Replay(format!("a compiled tape cannot replay this: {reason}")).into(),
             );
         }
+        exchange.check_joins_reach(stop)?;
         given.push(exchange.take(py, Some(strategy))?);
         jobs.push((exchange.spec.clone(), options, Arc::clone(&exchange.shared)));
     }
@@ -522,20 +528,23 @@ pub(crate) fn replay_lanes(
     }
     let lanes = u64::try_from(exchanges.len().max(1)).unwrap_or(u64::MAX);
     let engine_ns = u64::try_from(clock.elapsed().as_nanos()).unwrap_or(u64::MAX) / lanes;
-    let mut results = Vec::with_capacity(exchanges.len());
+    let failed = done.as_ref().err().map(|(place, _)| *place);
+    let (outcomes, mut error) = match done {
+        Ok(outcomes) => (outcomes, None),
+        Err((_, error)) => (Vec::new(), Some(error)),
+    };
     let mut raised = None;
-    for (outcomes, given) in done?.into_iter().zip(given) {
-        match outcomes {
-            Ok(outcomes) => {
-                given.blame(None);
-                results.push(ReplayResult {
-                    outcomes,
-                    engine_ns,
-                    engine: COMPILED,
-                });
-            }
-            Err(error) => raised = raised.or(given.blame(Some(error))),
-        }
+    for (place, given) in given.into_iter().enumerate() {
+        let error = error.take_if(|_| failed == Some(place));
+        raised = given.blame(error).or(raised);
     }
-    raised.map_or(Ok(results), Err)
+    if let Some(raised) = raised {
+        return Err(raised);
+    }
+    let results = outcomes.into_iter().map(|outcomes| ReplayResult {
+        outcomes,
+        engine_ns,
+        engine: COMPILED,
+    });
+    Ok(results.collect())
 }

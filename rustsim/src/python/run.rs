@@ -3,7 +3,7 @@
 use super::kernel::{Interruptible, Kernel};
 use super::strategy::PyStrategy;
 use super::values::Shared;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::filter::lanes::{Lane, replay_lanes};
 use crate::filter::{CompiledTape, needs_direct, replay_compiled};
 use crate::host::Host;
@@ -72,7 +72,7 @@ pub(super) enum Given {
 
 impl Given {
     /// Returns what ended the replay: what Python raised, or else the core's error.
-    pub(super) fn blame(self, error: Option<crate::error::Error>) -> Option<PyErr> {
+    pub(super) fn blame(self, error: Option<Error>) -> Option<PyErr> {
         let raised = match self {
             Self::Nothing(_) => None,
             Self::Hooks(mut strategy) => strategy.take_raised(),
@@ -111,7 +111,8 @@ impl Strategy for Given {
     }
 }
 
-/// Replays several jobs of the same rows side by side; all must be such that the compiled engine can do them. What came of each, in order.
+/// Replays several jobs of the same rows side by side; all must be such that the compiled engine can do them. What came of each, in order, or the place of
+/// the one that failed and how.
 pub(super) fn run_side_by_side(
     tape: &MappedTape,
     compiled: &CompiledTape,
@@ -119,15 +120,21 @@ pub(super) fn run_side_by_side(
     jobs: Vec<(SimSpec, RunOptions, Arc<Shared>)>,
     filter: WakeFilter,
     strategies: &mut [Given],
-) -> Result<Vec<Result<Outcomes>>> {
-    let span_ns = (tape.exch_ns(rows.start)?, tape.exch_ns(rows.end - 1)?);
+) -> std::result::Result<Vec<Outcomes>, (usize, Error)> {
+    let at = |place: usize| move |fault: Error| (place, fault);
+    let span_ns = (
+        tape.exch_ns(rows.start).map_err(at(0))?,
+        tape.exch_ns(rows.end - 1).map_err(at(0))?,
+    );
     let open = compiled.read();
-    let lanes = jobs.into_iter().zip(strategies);
-    let lanes = lanes.map(|((spec, options, shared), strategy)| {
-        let mut core = SimulatedExchange::on(spec, &open, options)?;
+    let mut lanes = Vec::with_capacity(jobs.len());
+    for (place, ((spec, options, shared), strategy)) in jobs.into_iter().zip(strategies).enumerate()
+    {
+        let mut core = SimulatedExchange::on(spec, &open, options).map_err(at(place))?;
         shared.swap_host(core.host_mut());
-        Lane::begin(core, &open, rows.end as u64, span_ns, filter, strategy)
-    });
-    let lanes = lanes.collect();
-    Ok(replay_lanes(&open, lanes))
+        let stop_row = rows.end as u64;
+        let lane = Lane::begin(core, &open, stop_row, span_ns, filter, strategy);
+        lanes.push(lane.map_err(at(place))?);
+    }
+    replay_lanes(&open, lanes)
 }
