@@ -10,9 +10,6 @@ use crate::types::{Print, Side, TickIndex};
 
 /// What matching asks of a book, and what rows do to it: kept row by row, or looked up in rows that were worked off before (`filter/book.rs`).
 pub trait Book: std::fmt::Debug {
-    /// Whether rows may be left out that concern neither own orders nor memory of own takers: the book knows them anyway.
-    const KNOWS_ROWS: bool;
-
     /// Says that all rows before number `row` of the run are applied, and no other.
     fn seek(&mut self, row: u64);
 
@@ -340,8 +337,6 @@ impl LimitOrderBook {
 }
 
 impl Book for LimitOrderBook {
-    const KNOWS_ROWS: bool = false;
-
     #[inline(always)]
     #[allow(
         clippy::inline_always,

@@ -98,6 +98,11 @@ struct Times {
     regime: Option<Regime>,
 }
 
+/// Returns what the feed adds to every stamp, if that is always the same.
+pub(crate) fn constant_feed_ns(spec: &LinkSpec) -> Result<Option<Nanos>> {
+    Ok(Leg::new(&spec.feed, Purpose::Feed)?.constant_ns)
+}
+
 /// All channels of one strategy host.
 #[derive(Debug, Clone)]
 pub(crate) struct Link {
@@ -152,14 +157,9 @@ impl Link {
         })
     }
 
-    /// Returns what the feed adds to every stamp, if that is always the same.
-    pub(crate) fn feed_ns(&self) -> Option<Nanos> {
-        self.feed.constant_ns
-    }
-
     /// Returns whether every market row is seen at the moment it happens (on tapes without a local clock).
     pub(crate) fn feed_is_instant(&self) -> bool {
-        self.feed_ns() == Some(0)
+        self.feed.constant_ns == Some(0)
     }
 
     /// Returns whether market groups must be told to [`Link::on_group`].

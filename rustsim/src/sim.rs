@@ -248,6 +248,31 @@ impl<E: Engine> SimulatedExchange<E> {
         self.spec.world == World::LiveLike && !self.link.watches_load()
     }
 
+    /// Goes on behind `rows` that concern nothing but the book, the last at `exch_ns`. Returns whether somebody may have to act.
+    #[inline]
+    pub(crate) fn passed(
+        &mut self,
+        exch_ns: Nanos,
+        rows: u64,
+        is_best_changed: bool,
+    ) -> Result<bool> {
+        self.exch_ns = exch_ns;
+        self.group_ns = exch_ns;
+        self.events += rows;
+        self.is_view_stale |= self.is_instant;
+        self.matching.pass_quiet();
+        let mut is_scheduled = false;
+        if is_best_changed {
+            self.matching.cross_after_quiet(exch_ns);
+            is_scheduled = !self.matching.output.is_empty();
+            if is_scheduled {
+                self.send_home()?;
+            }
+            self.mark(exch_ns)?;
+        }
+        Ok(is_scheduled || is_best_changed && self.is_instant)
+    }
+
     /// Marks the account if the two-sided mid (in the naive world: the last price) moved.
     fn mark(&mut self, exch_ns: Nanos) -> Result<()> {
         let recorded = &self.matching.recorded;

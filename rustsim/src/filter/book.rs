@@ -36,8 +36,6 @@ impl<'t> LookupBook<'t> {
 }
 
 impl Book for LookupBook<'_> {
-    const KNOWS_ROWS: bool = true;
-
     #[inline]
     fn seek(&mut self, row: u64) {
         self.place.seek(row);

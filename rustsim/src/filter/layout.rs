@@ -395,6 +395,18 @@ pub fn below(row: usize) -> u64 {
     !((u64::MAX << half) << (row - half))
 }
 
+/// Returns the rows that a mask names, in order.
+#[inline]
+pub fn rows_of(mut mask: u64) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let row = mask.trailing_zeros() as usize;
+        (mask != 0).then(|| {
+            mask &= mask - 1;
+            row
+        })
+    })
+}
+
 /// Returns the code of a level.
 #[inline]
 #[must_use]

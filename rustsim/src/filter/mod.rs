@@ -20,9 +20,8 @@ mod walk;
 
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::link::Link;
+use crate::link::constant_feed_ns;
 use crate::replay::{Strategy, WakeFilter};
-use crate::rng::Streams;
 use crate::sim::{Outcomes, RunOptions, SimulatedExchange};
 use crate::spec::{SimSpec, World};
 use crate::types::Nanos;
@@ -49,14 +48,13 @@ impl<'t> Engine for Compiled<'t> {
 /// # Errors
 /// `Error::Spec` if the description is wrong.
 pub fn needs_direct(spec: &SimSpec, filter: WakeFilter) -> Result<Option<&'static str>> {
-    let link = Link::new(&spec.latency, Streams::new(spec.seed, spec.replication))?;
     Ok(if !matches!(filter, WakeFilter::Best | WakeFilter::Own) {
         Some("the strategy is woken for more than best prices and its own orders")
     } else if spec.world != World::LiveLike {
         Some("in the naive world every print counts")
-    } else if link.feed_ns().is_none() {
+    } else if constant_feed_ns(&spec.latency)?.is_none() {
         Some("the delay of the feed is drawn for every group")
-    } else if link.watches_load() {
+    } else if spec.latency.backlog_capacity_per_us.is_some() {
         Some("every message is load for the venue")
     } else {
         None
@@ -69,10 +67,9 @@ impl<'t> SimulatedExchange<Compiled<'t>> {
     /// # Errors
     /// `Error::Spec` if the description is wrong or needs rows of another kind, `Error::Replay` if the tape is empty.
     pub fn on(spec: SimSpec, tape: &'t OpenTape<'t>, options: RunOptions) -> Result<Self> {
-        let link = Link::new(&spec.latency, Streams::new(spec.seed, spec.replication))?;
         let place = Place::start(tape)
             .ok_or_else(|| Error::Replay("the compiled tape holds no rows".into()))?;
-        let sight = Following::new(place, link.feed_ns().unwrap_or(0));
+        let sight = Following::new(place, constant_feed_ns(&spec.latency)?.unwrap_or(0));
         Self::of(spec, LookupBook::new(place), sight, options)
     }
 }

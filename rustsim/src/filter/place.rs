@@ -5,7 +5,7 @@
 
 use super::layout::{
     BLOCK_ROWS, Bests, Block, CHECKPOINT_CHUNKS, Chunk, FAR_STAMP, FLAG_CLEARS, LISTED, Level,
-    below, code_of,
+    below, code_of, rows_of,
 };
 use super::tape::OpenTape;
 use crate::book::NO_PRICE;
@@ -147,10 +147,7 @@ impl<'t> Place<'t> {
         if let Some(offsets) = self.chunk().offsets.get(block.offsets as usize) {
             // Prices 128 apart share a code.
             let wanted = price.wrapping_sub(block.low[place]).cast_unsigned();
-            let mut left = rows;
-            while left != 0 {
-                let row = left.trailing_zeros() as usize;
-                left &= left - 1;
+            for row in rows_of(rows) {
                 if offsets[row] != wanted {
                     rows &= !(1 << row);
                 }
@@ -220,15 +217,13 @@ impl<'t> Place<'t> {
         }
         let place = side as usize;
         let listed = &self.block.levels[place][..usize::from(self.block.listed[place])];
-        for level in listed {
-            if level.price == price {
-                return Some(level.lots);
-            }
-            if side.is_better(price, level.price) {
-                return Some(0);
-            }
+        // The worst one first: most blocks that are asked know nothing so far from the best.
+        let reaches = |level: &Level| !side.is_better(level.price, price);
+        if self.block.is_whole[place] == 0 && !listed.last().is_some_and(reaches) {
+            return None;
         }
-        (self.block.is_whole[place] != 0).then_some(0)
+        let found = listed.iter().find(|level| level.price == price);
+        Some(found.map_or(0, |level| level.lots))
     }
 
     /// Returns the displayed size of a level as blocks before this one tell it, back to a checkpoint.
@@ -247,19 +242,8 @@ impl<'t> Place<'t> {
             if !place.enter_block_before() {
                 return 0;
             }
-            let block = place.block;
-            if price >= block.low[at] && price <= block.high[at] {
-                let rows = place.rows_at(side, price);
-                if rows != 0 {
-                    return block.after[63 - rows.leading_zeros() as usize];
-                }
-            }
-            let listed = usize::from(block.listed[at]);
-            let reaches = |level: &Level| !side.is_better(level.price, price);
-            if block.is_whole[at] != 0 || block.levels[at][..listed].last().is_some_and(reaches) {
-                let mut levels = block.levels[at][..listed].iter();
-                let found = levels.find(|level| level.price == price);
-                return found.map_or(0, |level| level.lots);
+            if let Some(lots) = place.size_here(side, price) {
+                return lots;
             }
         }
     }
@@ -298,10 +282,7 @@ impl<'t> Place<'t> {
         levels.extend_from_slice(&block.levels[place][..usize::from(block.listed[place])]);
         let is_whole = block.is_whole[place] != 0;
         let worst = levels.last().map(|level| level.price);
-        let mut rows = block.sets & below(self.row);
-        while rows != 0 {
-            let row = rows.trailing_zeros() as usize;
-            rows &= rows - 1;
+        for row in rows_of(block.sets & below(self.row)) {
             let (at, price) = self.chunk().level_of(block, row);
             let is_known = is_whole || worst.is_some_and(|worst| !side.is_better(worst, price));
             if at != side || !is_known {

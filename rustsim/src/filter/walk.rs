@@ -1,7 +1,7 @@
 //! The walk of the exchange through a compiled tape: from one row that concerns it to the next.
 
 use super::Compiled;
-use super::layout::{Chunk, FLAG_CONTINUES, below, first_at};
+use super::layout::{Chunk, FLAG_CONTINUES, below, first_at, rows_of};
 use super::place::Place;
 use crate::error::Result;
 use crate::matching::{Group, OwnLevels};
@@ -128,11 +128,8 @@ impl<'t> Walk<'t> {
     #[cold]
     fn prints_through(&self, side: Side, price: i32) -> u64 {
         let block = self.place.block;
-        let mut prints = block.print;
         let mut rows = 0;
-        while prints != 0 {
-            let row = prints.trailing_zeros() as usize;
-            prints &= prints - 1;
+        for row in rows_of(block.print) {
             let (at, printed) = self.place.chunk().level_of(block, row);
             if at == side && side.is_better(price, printed) {
                 rows |= 1 << row;
@@ -246,10 +243,7 @@ impl<'t> Walk<'t> {
             };
             let here = !below(self.place.row) & below(end);
             best |= block.best & here;
-            let mut rows = self.concerning() & here;
-            while rows != 0 {
-                let row = rows.trailing_zeros() as usize;
-                rows &= rows - 1;
+            for row in rows_of(self.concerning() & here) {
                 let tick = self.place.chunk().row(self.place.index, row);
                 self.rows.push((tick, block.first_row + row as u64));
             }

@@ -88,9 +88,6 @@ impl Matching {
                 break;
             }
         }
-        if next > 0 {
-            self.indicative = false;
-        }
         Ok(next)
     }
 }

@@ -72,18 +72,8 @@ impl SimulatedExchange {
         let Some(last) = rows[..used].last() else {
             return Ok((0, false));
         };
-        self.exch_ns = last.exch_ns;
-        self.group_ns = last.exch_ns;
-        self.events += used as u64;
-        self.is_view_stale |= self.is_instant;
         let is_best_changed = self.matching.recorded.book.take_best_changed();
-        if is_best_changed {
-            self.matching.cross_after_quiet(last.exch_ns);
-            if !self.matching.output.is_empty() {
-                self.send_home()?;
-            }
-            self.mark(last.exch_ns)?;
-        }
+        self.passed(last.exch_ns, used as u64, is_best_changed)?;
         Ok((used, is_best_changed))
     }
 }
